@@ -15,6 +15,8 @@
  * summaries) are JSON texts that the store does not look into; secrets never
  * belong in them.
  *
+ * The structs of what is kept end in _row: the live things of manifest and reconciler have the names without.
+ *
  * Nothing here is particular to one database. Times are milliseconds since 1970
  * (`_ms`), texts are copied by whoever keeps them, an absent text reads back
  * as an empty one, and an id of 0 means none.
@@ -122,7 +124,7 @@ void kl_store_commit(struct kl_store *store, struct kl_txn *txn, enum kl_durabil
 void kl_txn_keep(struct kl_txn *txn);
 
 /* --- apps ------------------------------------------------------------------------- */
-struct kl_app {
+struct kl_app_row {
     int64_t id;             /* kl_store_new_id; stays when the app is renamed */
     struct kilter_str name; /* unique, "payment-service@prod" */
     struct kilter_str target;
@@ -133,7 +135,7 @@ struct kl_app {
 };
 
 /* Inserts, or replaces what is there under the id (all but created_ms). CONFLICT when another app has the name. */
-void kl_txn_put_app(struct kl_txn *txn, const struct kl_app *app);
+void kl_txn_put_app(struct kl_txn *txn, const struct kl_app_row *app);
 /* The inventory, claims, history and approvals stay with the id. */
 void kl_txn_rename_app(struct kl_txn *txn, int64_t app, struct kilter_str name);
 void kl_txn_set_app_removed(struct kl_txn *txn, int64_t app, bool removed);
@@ -144,7 +146,7 @@ void kl_txn_put_app_identity(struct kl_txn *txn, int64_t app, struct kilter_str 
 void kl_txn_delete_app(struct kl_txn *txn, int64_t app);
 
 /* --- inventory --------------------------------------------------------------------- */
-struct kl_record {
+struct kl_record_row {
     int64_t app;
     struct kilter_id id; /* api_version is kept as given; group, kind, namespace and name identify */
     const struct kilter_str *claims;
@@ -166,7 +168,7 @@ int kl_record_key(struct kilter_buf *out, const struct kilter_id *id);
 /* Inserts or replaces the record and its claims. CONFLICT when a claim is held by another app, or by another record
  * of this one. Within a transaction claims are given up before any is taken: a claim may move between records and
  * apps, in whatever order they are put and deleted. */
-void kl_txn_put_record(struct kl_txn *txn, const struct kl_record *record);
+void kl_txn_put_record(struct kl_txn *txn, const struct kl_record_row *record);
 /* NOT_FOUND when there is no such record. */
 void kl_txn_put_record_status(struct kl_txn *txn, int64_t app, const struct kilter_id *id,
                               enum kilter_record_status status);
@@ -174,7 +176,7 @@ void kl_txn_put_record_status(struct kl_txn *txn, int64_t app, const struct kilt
 void kl_txn_delete_record(struct kl_txn *txn, int64_t app, const struct kilter_id *id);
 
 /* Who holds a claim. */
-struct kl_owner {
+struct kl_owner_row {
     struct kilter_str claim;
     int64_t app;
     struct kilter_str app_name;
@@ -182,7 +184,7 @@ struct kl_owner {
 };
 
 /* --- sources, renders --------------------------------------------------------------- */
-struct kl_source {
+struct kl_source_row {
     struct kilter_str name;
     struct kilter_str state; /* JSON */
 };
@@ -191,18 +193,18 @@ void kl_txn_put_source(struct kl_txn *txn, struct kilter_str name, struct kilter
 void kl_txn_delete_source(struct kl_txn *txn, struct kilter_str name);
 
 /* What the last render of an app asked of its tree, in the reconciler's form. */
-struct kl_asked {
+struct kl_asked_row {
     int64_t app;
     struct kilter_str commit;
     struct kilter_str artifact; /* key of the artifact that came of it, or empty */
     struct kilter_str blob;
 };
 
-void kl_txn_put_asked(struct kl_txn *txn, const struct kl_asked *asked);
+void kl_txn_put_asked(struct kl_txn *txn, const struct kl_asked_row *asked);
 void kl_txn_delete_asked(struct kl_txn *txn, int64_t app);
 
 /* A cached render. The cache is bounded: the ones longest unused go first. */
-struct kl_artifact {
+struct kl_artifact_row {
     struct kilter_str key;
     int64_t app; /* 0: of no app in particular */
     struct kilter_str blob;
@@ -212,12 +214,12 @@ struct kl_artifact {
 
 /* `secret`: it holds secret values. It is not stored then, and what was stored under the key is removed. One
  * that is larger than the whole cache is not stored either. */
-void kl_txn_put_artifact(struct kl_txn *txn, const struct kl_artifact *artifact, bool secret);
+void kl_txn_put_artifact(struct kl_txn *txn, const struct kl_artifact_row *artifact, bool secret);
 void kl_txn_delete_artifact(struct kl_txn *txn, struct kilter_str key);
 
 /* --- history, events, approvals ------------------------------------------------------ */
 /* One reconcile. */
-struct kl_history {
+struct kl_history_row {
     int64_t id; /* kl_store_new_id */
     int64_t app;
     int64_t started_ms;
@@ -237,12 +239,12 @@ struct kl_history {
 };
 
 /* Inserts, or replaces the entry of that id. NOT_FOUND when the app is not there. */
-void kl_txn_put_history(struct kl_txn *txn, const struct kl_history *history);
+void kl_txn_put_history(struct kl_txn *txn, const struct kl_history_row *history);
 
 enum kl_severity { KL_DEBUG = 1, KL_INFO = 2, KL_WARNING = 3, KL_ERROR = 4 };
 
 /* One line of the audit log: never changed once written. */
-struct kl_event {
+struct kl_event_row {
     int64_t id;                 /* given by the store, in the order of commits; filled when read */
     int64_t time_ms;            /* 0 when added: now */
     int64_t app;                /* 0: none; need not exist any more */
@@ -256,9 +258,9 @@ struct kl_event {
     struct kilter_str data; /* JSON */
 };
 
-void kl_txn_add_event(struct kl_txn *txn, const struct kl_event *event);
+void kl_txn_add_event(struct kl_txn *txn, const struct kl_event_row *event);
 
-struct kl_approval {
+struct kl_approval_row {
     int64_t app;
     struct kilter_str plan_digest;
     struct kilter_str commit;
@@ -268,12 +270,12 @@ struct kl_approval {
 };
 
 /* Inserts or replaces the approval of that app and plan. NOT_FOUND when the app is not there. */
-void kl_txn_put_approval(struct kl_txn *txn, const struct kl_approval *approval);
+void kl_txn_put_approval(struct kl_txn *txn, const struct kl_approval_row *approval);
 /* Voids one plan's approval, or with an absent digest all of the app's. */
 void kl_txn_void_approval(struct kl_txn *txn, int64_t app, struct kilter_str plan_digest);
 
 /* --- anything else -------------------------------------------------------------------- */
-struct kl_pair {
+struct kl_pair_row {
     struct kilter_str key;
     struct kilter_str value;
 };
@@ -284,37 +286,37 @@ void kl_txn_put_pair(struct kl_txn *txn, struct kilter_str key, struct kilter_st
 /* --- queries ---------------------------------------------------------------------------
  * Each fills the lists it names and leaves the others empty; what is not there is an empty list, not an
  * error. The result belongs to the callback, which frees it or hands it on. */
-struct kl_result {
+struct kl_rows {
     struct kilter_arena *arena; /* holds the result itself and every text */
-    const struct kl_app *apps;
+    const struct kl_app_row *apps;
     size_t app_count;
-    const struct kl_source *sources;
+    const struct kl_source_row *sources;
     size_t source_count;
-    const struct kl_record *records;
+    const struct kl_record_row *records;
     size_t record_count;
-    const struct kl_owner *owners;
+    const struct kl_owner_row *owners;
     size_t owner_count;
-    const struct kl_asked *asked;
+    const struct kl_asked_row *asked;
     size_t asked_count;
-    const struct kl_artifact *artifacts;
+    const struct kl_artifact_row *artifacts;
     size_t artifact_count;
-    const struct kl_history *history;
+    const struct kl_history_row *history;
     size_t history_count;
-    const struct kl_event *events;
+    const struct kl_event_row *events;
     size_t event_count;
-    const struct kl_approval *approvals;
+    const struct kl_approval_row *approvals;
     size_t approval_count;
-    const struct kl_pair *pairs;
+    const struct kl_pair_row *pairs;
     size_t pair_count;
     bool more; /* history, events: there is another page, from the last id on */
 };
 
 /* Takes NULL. */
-void kl_result_free(struct kl_result *result);
+void kl_rows_free(struct kl_rows *result);
 
 /* `result` is NULL when err->code is not KILTER_OK: KILTER_E_LIMIT for a result that is too large,
  * KILTER_E_CANCELLED, KILTER_E_IO or KILTER_E_NOMEM as for commits. */
-typedef void (*kl_query_fn)(void *data, const struct kilter_error *err, struct kl_result *result);
+typedef void (*kl_query_fn)(void *data, const struct kilter_error *err, struct kl_rows *result);
 
 /* What a start needs: all apps by name, all sources, and the history entries that were never finished. */
 void kl_store_load(struct kl_store *store, kl_query_fn callback, void *data);
