@@ -8,40 +8,41 @@
  * Secrets of the request appear in no message and in no argument of a program.
  *
  * URLs: https://, ssh://, user@host:path, file:// and absolute paths. http:// is
- * for loopback only. Credentials in a URL are refused.
+ * for loopback unless the request allows it. Credentials in a URL are refused (url.h).
  */
 #ifndef KL_GIT_FETCH_H
 #define KL_GIT_FETCH_H
 
 #include "git/mirror.h"
 #include "git/tree.h"
+#include "git/url.h"
 
-enum kl_ref_kind {
-    KL_REF_BRANCH = 1,
-    KL_REF_TAG = 2,
-    KL_REF_SEMVER = 3, /* the highest tag in the range (semver.h) */
-    KL_REF_NAME = 4,   /* "HEAD" or "refs/..." */
-    KL_REF_COMMIT = 5, /* in full hexadecimal */
+enum kl_fetch_ref {
+    KL_FETCH_BRANCH = 1,
+    KL_FETCH_TAG = 2,
+    KL_FETCH_SEMVER = 3, /* the highest tag in the range (semver.h) */
+    KL_FETCH_NAME = 4,   /* "HEAD" or "refs/..." */
+    KL_FETCH_COMMIT = 5, /* in full hexadecimal */
 };
 
 /* "branch", "tag", "semver", "name", "commit", and back; 0 for an unknown word. */
-const char *kl_ref_kind_word(enum kl_ref_kind kind);
-enum kl_ref_kind kl_ref_kind_of(struct kilter_str word);
+const char *kl_fetch_ref_word(enum kl_fetch_ref kind);
+enum kl_fetch_ref kl_fetch_ref_of(struct kilter_str word);
 
 /* Texts, not file names. Absent: not given. */
 struct kl_git_credentials {
-    struct kilter_str username;        /* https, basic; ssh: login name when the URL has none */
-    struct kilter_str password;        /* https, basic */
-    struct kilter_str token;           /* https, "Authorization: Bearer" */
-    struct kilter_str certificate;     /* https, client certificate, PEM */
-    struct kilter_str certificate_key; /* https, its key, PEM */
-    struct kilter_str identity;        /* ssh, private key; without it ssh's own configuration and agent */
-    struct kilter_str known_hosts;     /* ssh, known_hosts lines; without them the system's and the user's */
+    struct kilter_str username;    /* https, basic; ssh: login name when the URL has none */
+    struct kilter_str password;    /* https, basic */
+    struct kilter_str token;       /* https, "Authorization: Bearer" */
+    struct kilter_str certificate; /* https, client certificate, PEM */
+    struct kilter_str key;         /* https, its key, PEM */
+    struct kilter_str identity;    /* ssh, private key; without it ssh's own configuration and agent */
+    struct kilter_str known_hosts; /* ssh, known_hosts lines; without them the system's and the user's */
 };
 
 struct kl_fetch_request {
     struct kilter_str url;
-    enum kl_ref_kind kind;
+    enum kl_fetch_ref kind;
     struct kilter_str ref;
     const char *mirror; /* directory, created when absent; its parent must exist */
     struct kl_git_credentials credentials;
@@ -49,6 +50,7 @@ struct kl_fetch_request {
     int64_t stall_ms;        /* without a byte from the other side, 0: 30 s */
     struct kilter_str proxy; /* https: a proxy's URL; absent: as the environment says */
     struct kilter_str ca;    /* https: PEM, instead of the system's authorities */
+    bool allow_http;         /* http:// to other machines too; nothing is then protected on the way */
     uint64_t max_bytes;      /* of one transfer, 0: 4 GiB */
     const char *known;       /* the commit that the caller has, or NULL */
     const char *const *pins; /* further commits to keep, when they are there */
@@ -82,11 +84,6 @@ struct kl_fetch_events {
  * network or the disk; KILTER_E_CONFLICT another process fetches into this mirror. `err` says what to do. */
 int kl_fetch(const struct kl_fetch_request *request, struct kl_fetch_result *ret,
              const struct kl_fetch_events *events, struct kilter_error *err);
-
-/* Checks a URL as kl_fetch does, without any traffic: KILTER_E_INVALID with the reason. */
-int kl_git_url_check(struct kilter_str url, struct kilter_error *err);
-/* The URL without passwords, for messages and logs; always NUL-terminated. Returns `text`. */
-const char *kl_git_url_mask(struct kilter_str url, char *text, size_t size);
 
 /* Calls `change` for what differs between two commits of a mirror, at most `max` times (0: 200,000).
  * KILTER_E_LIMIT when there is more, KILTER_E_NOT_FOUND when a commit is not there. */
