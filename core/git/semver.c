@@ -208,6 +208,14 @@ static int add_term(struct range_parser *parser, enum kl_semver_op op, const str
     return 0;
 }
 
+static int add_bound(struct range_parser *parser, enum kl_semver_op op, const struct kl_semver *version)
+{
+    if (add_term(parser, op, version) < 0)
+        return parser->status;
+    parser->range->terms[parser->range->count - 1].bound = true;
+    return 0;
+}
+
 /* The lowest of all versions, so that "< next" also keeps the prereleases of next out. */
 static struct kl_semver lowest(uint64_t major, uint64_t minor, uint64_t patch)
 {
@@ -277,7 +285,7 @@ static int add_prefix(struct range_parser *parser, const struct partial *partial
     if (add_term(parser, KL_SEMVER_GE, &from) < 0 || partial->parts == 0)
         return parser->status;
     to = bump(&partial->version, partial->parts);
-    return add_term(parser, KL_SEMVER_LT, &to);
+    return add_bound(parser, KL_SEMVER_LT, &to);
 }
 
 static int add_span(struct range_parser *parser, const struct partial *partial, int parts)
@@ -287,7 +295,7 @@ static int add_span(struct range_parser *parser, const struct partial *partial, 
     if (add_term(parser, KL_SEMVER_GE, &partial->version) < 0 || partial->parts == 0)
         return parser->status;
     to = bump(&partial->version, parts);
-    return add_term(parser, KL_SEMVER_LT, &to);
+    return add_bound(parser, KL_SEMVER_LT, &to);
 }
 
 static int add_caret(struct range_parser *parser, const struct partial *partial)
@@ -314,12 +322,12 @@ static int add_comparison(struct range_parser *parser, enum kl_semver_op op, con
         struct kl_semver next = bump(&partial->version, partial->parts);
         if (op == KL_SEMVER_GT)
             next.prerelease = KILTER_STR("");
-        return add_term(parser, op == KL_SEMVER_GT ? KL_SEMVER_GE : KL_SEMVER_LT, &next);
+        return add_bound(parser, op == KL_SEMVER_GT ? KL_SEMVER_GE : KL_SEMVER_LT, &next);
     }
     struct kl_semver version = partial->version;
     if (op == KL_SEMVER_LT)
         version.prerelease = KILTER_STR("0");
-    return add_term(parser, op, &version);
+    return add_bound(parser, op, &version);
 }
 
 /* " - " after a version; moves behind it. */
@@ -452,12 +460,10 @@ static bool holds(const struct kl_semver_term *term, const struct kl_semver *ver
     return false;
 }
 
-/* The bound that bump() makes ("-0") is ours, not the user's wish for prereleases. */
 static bool asks_for_prerelease(const struct kl_semver_term *term, const struct kl_semver *version)
 {
-    return term->version.prerelease.len > 0 && !kilter_str_eq_c(term->version.prerelease, "0") &&
-           term->version.major == version->major && term->version.minor == version->minor &&
-           term->version.patch == version->patch;
+    return term->version.prerelease.len > 0 && !term->bound && term->version.major == version->major &&
+           term->version.minor == version->minor && term->version.patch == version->patch;
 }
 
 static bool alternative_matches(const struct kl_semver_range *range, unsigned alternative,

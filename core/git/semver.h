@@ -36,6 +36,7 @@ enum kl_semver_op { KL_SEMVER_EQ = 1, KL_SEMVER_NE, KL_SEMVER_LT, KL_SEMVER_LE, 
 struct kl_semver_term {
     enum kl_semver_op op;
     unsigned alternative; /* terms of one alternative must all hold */
+    bool bound;           /* an end that the range's form implies, not a version that the user named */
     struct kl_semver version;
 };
 

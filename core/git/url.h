@@ -27,8 +27,8 @@ struct kl_git_url {
 /* KILTER_E_INVALID with the reason and what to write instead; the message holds no password. */
 int kl_git_url_parse(struct kilter_str url, struct kl_git_url *ret, struct kilter_error *err);
 
-/* The URL without what could be a password ("https://***@host/x"), one line, for messages and logs; always
- * NUL-terminated, cut to `size`. Returns `text`. */
+/* The URL with three stars for what could be a password, one line, for messages and logs; always NUL-terminated,
+ * cut to `size`. Returns `text`. */
 const char *kl_git_url_mask(struct kilter_str url, char *text, size_t size);
 
 #endif
