@@ -77,12 +77,12 @@ struct kilter_fs_entry {
     uint32_t mode; /* permission bits, 07777 */
     uint32_t uid, gid;
     uint64_t nlink;
+    bool settled; /* seen so long after `ctime_ns` that a later change cannot carry the same one */
 };
 
-#define KILTER_FS_ENTRY_INIT                                                                                       \
-    {                                                                                                              \
-        sizeof(struct kilter_fs_entry), KILTER_FS_ABSENT, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                             \
-    }
+/* clang-format off */
+#define KILTER_FS_ENTRY_INIT { sizeof(struct kilter_fs_entry), KILTER_FS_ABSENT, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, false }
+/* clang-format on */
 
 /* "file", "directory", "symlink", "special", "absent"; never NULL. */
 KILTER_API const char *kilter_fs_type_name(enum kilter_fs_type type);
@@ -97,7 +97,7 @@ KILTER_API bool kilter_fs_same(const struct kilter_fs_entry *a, const struct kil
 /* The text of a link. */
 KILTER_API int kilter_fs_read_link(struct kilter_fs *fs, struct kilter_str path, struct kilter_arena *arena,
                                    struct kilter_str *ret_target, struct kilter_error *err);
-/* SHA-256 of a regular file. With `entry`, also what was read; it stood still while it was read, or
+/* SHA-256 of a regular file; `ret_entry` (may be NULL) is what was read, which stood still meanwhile, or
  * KILTER_E_CONFLICT. Never opens a device or a pipe: KILTER_E_CONFLICT for what is no regular file. */
 KILTER_API int kilter_fs_digest(struct kilter_fs *fs, struct kilter_str path,
                                 uint8_t ret_digest[KILTER_SHA256_SIZE], struct kilter_fs_entry *ret_entry,
@@ -136,7 +136,7 @@ struct kilter_fs_op {
     uint32_t flags;
     struct kilter_str path;
     /* What must be there right before it is replaced (compared by kilter_fs_same); of type KILTER_FS_ABSENT:
-     * nothing. NULL: nothing. */
+     * nothing, which NULL means too. */
     const struct kilter_fs_entry *expect;
     struct kilter_str bytes;        /* WRITE_FILE: the content, or */
     struct kilter_content *content; /* this when set */
@@ -149,14 +149,11 @@ struct kilter_fs_op {
     struct kilter_str xattr_value;
 };
 
-#define KILTER_FS_OP_INIT                                                                                          \
-    {                                                                                                              \
-        sizeof(struct kilter_fs_op), KILTER_FS_WRITE_FILE, 0, { NULL, 0 }, NULL, { NULL, 0 }, NULL, NULL,          \
-            { NULL, 0 }, KILTER_FS_KEEP, KILTER_FS_KEEP, KILTER_FS_KEEP, NULL,                                     \
-        {                                                                                                          \
-            NULL, 0                                                                                                \
-        }                                                                                                          \
-    }
+/* clang-format off */
+#define KILTER_FS_OP_INIT \
+    { sizeof(struct kilter_fs_op), KILTER_FS_WRITE_FILE, 0, { NULL, 0 }, NULL, { NULL, 0 }, NULL, NULL, \
+      { NULL, 0 }, KILTER_FS_KEEP, KILTER_FS_KEEP, KILTER_FS_KEEP, NULL, { NULL, 0 } }
+/* clang-format on */
 
 /* What stood in the way, for programs; the message says it in words. */
 enum kilter_fs_obstacle {
@@ -184,9 +181,8 @@ struct kilter_fs_result {
     const char *message;                 /* NULL when it went well; lives as long as the batch */
     const struct kilter_fs_entry *entry; /* what is there now; lives as long as the batch; NULL on failure */
     uint8_t digest[KILTER_SHA256_SIZE];  /* WRITE_FILE: of what was written */
-    bool settled;                        /* no later change of the file can carry the same ctime as `entry` */
     size_t made_parents; /* of the path's parents, how many of the deepest were made for this batch */
-    bool kept_marks;     /* the extended attribute could not be set: the filesystem has none */
+    bool unmarked;       /* the filesystem has no place for `xattr_name` */
 };
 
 struct kilter_fs_batch;
