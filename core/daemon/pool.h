@@ -42,8 +42,8 @@ struct kl_pool_options {
     unsigned files;       /* open descriptors */
     uint64_t output;      /* bytes that one job may log, and as much again that it may print; what is beyond is
                            * dropped with one message, and sixteen times as much ends the job */
-    uint64_t max_items;   /* ITEM frames of one job; long-lived jobs: between two seconds */
-    uint64_t max_bytes;   /* of ITEM and DIAG frames of one job */
+    uint64_t max_items;   /* ITEM and DIAG frames of one job, or of a minute of a long-lived one */
+    uint64_t max_bytes;   /* bytes of these */
 
     unsigned max_workers;                /* at a time; long-lived jobs come on top */
     unsigned max_of_role[KL_ROLE_COUNT]; /* jobs running at a time */
