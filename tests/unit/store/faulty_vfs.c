@@ -20,6 +20,8 @@ static struct {
 static atomic_uint syncs;
 static atomic_int write_failure;
 static atomic_int sync_failure;
+static atomic_int one_write_failure;
+static atomic_bool held_up;
 static _Atomic(const char *) platter;
 
 /* The file's name lies behind the real layer's struct. */
@@ -48,7 +50,9 @@ static void copy_to_platter(const char *path, const char *directory)
 
 static int faulty_write(sqlite3_file *file, const void *bytes, int len, sqlite3_int64 offset)
 {
-    int failure = atomic_load(&write_failure);
+    int failure = atomic_exchange(&one_write_failure, 0);
+    if (!failure)
+        failure = atomic_load(&write_failure);
     return failure ? failure : tables[0].real->xWrite(file, bytes, len, offset);
 }
 
@@ -58,6 +62,8 @@ static int faulty_sync(sqlite3_file *file, int flags)
     if (failure)
         return failure;
     atomic_fetch_add(&syncs, 1);
+    while (atomic_load(&held_up))
+        usleep(1000);
     int code = tables[0].real->xSync(file, flags);
     const char *directory = atomic_load(&platter);
     if (code == SQLITE_OK && directory && *name_of(file))
@@ -115,6 +121,16 @@ void faulty_vfs_fail_writes(int code)
 void faulty_vfs_fail_syncs(int code)
 {
     atomic_store(&sync_failure, code);
+}
+
+void faulty_vfs_fail_one_write(int code)
+{
+    atomic_store(&one_write_failure, code);
+}
+
+void faulty_vfs_hold(bool held)
+{
+    atomic_store(&held_up, held);
 }
 
 void faulty_vfs_set_platter(const char *directory)

@@ -9,6 +9,8 @@
 #ifndef TEST_STORE_FAULTY_VFS_H
 #define TEST_STORE_FAULTY_VFS_H
 
+#include <stdbool.h>
+
 /* Makes it the default for files that are opened from now on. */
 void faulty_vfs_install(void);
 /* Flushes since the last call. */
@@ -16,6 +18,10 @@ unsigned faulty_vfs_take_syncs(void);
 /* Writes fail with this SQLite code from now on; 0: they work. */
 void faulty_vfs_fail_writes(int code);
 void faulty_vfs_fail_syncs(int code);
+/* Only the next write fails with this code. */
+void faulty_vfs_fail_one_write(int code);
+/* While held, a flush does not come to its end. */
+void faulty_vfs_hold(bool held);
 /* From now on each flush copies the file to this directory; NULL: not any more. */
 void faulty_vfs_set_platter(const char *directory);
 

@@ -52,10 +52,8 @@ START_TEST(answers_come_in_the_order_of_asking)
 }
 END_TEST
 
-START_TEST(durable_commits_are_flushed_and_share_the_flush)
+START_TEST(durable_commits_are_flushed_and_relaxed_ones_are_not)
 {
-    enum { COUNT = 100 };
-    struct answer answers[COUNT] = { 0 };
     faulty_vfs_install();
     world_open();
     commit_ok(txn_with_pair("warm", "up"));
@@ -64,10 +62,55 @@ START_TEST(durable_commits_are_flushed_and_share_the_flush)
     ck_assert_uint_eq(faulty_vfs_take_syncs(), 1);
     ck_assert_int_eq(commit(txn_with_pair("b", "1"), KL_RELAXED).code, 0);
     ck_assert_uint_eq(faulty_vfs_take_syncs(), 0);
+}
+END_TEST
+
+/* Answers of commits that all waited while the disk was busy with the first, so that they make one group. */
+static void commit_in_one_group(struct answer *answers, int count, int failure)
+{
+    struct answer first = { 0 };
+    faulty_vfs_hold(true);
+    kl_store_commit(world.store, txn_with_pair("first", "1"), KL_DURABLE, answer_commit, &first);
+    while (faulty_vfs_take_syncs() == 0)
+        usleep(1000);
+    for (int i = 0; i < count; i++) {
+        char key[16];
+        snprintf(key, sizeof(key), "key-%d", i);
+        kl_store_commit(world.store, txn_with_pair(key, "1"), i % 2 ? KL_DURABLE : KL_RELAXED, answer_commit,
+                        &answers[i]);
+    }
+    faulty_vfs_fail_one_write(failure);
+    faulty_vfs_hold(false);
+    await(&answers[count - 1]);
+    ck_assert_int_eq(first.err.code, 0);
+}
+
+START_TEST(commits_that_wait_share_one_flush)
+{
+    enum { COUNT = 100 };
+    struct answer answers[COUNT] = { 0 };
+    faulty_vfs_install();
+    world_open();
+    commit_ok(txn_with_pair("warm", "up"));
+    faulty_vfs_take_syncs();
+    commit_in_one_group(answers, COUNT, 0);
+    ck_assert_uint_eq(faulty_vfs_take_syncs(), 1);
+    ck_assert_uint_eq(count_pairs("key-"), COUNT);
+}
+END_TEST
+
+START_TEST(a_group_that_cannot_be_committed_is_tried_one_by_one)
+{
+    enum { COUNT = 10 };
+    struct answer answers[COUNT] = { 0 };
+    faulty_vfs_install();
+    world_open();
+    commit_ok(txn_with_pair("warm", "up"));
+    faulty_vfs_take_syncs();
+    commit_in_one_group(answers, COUNT, SQLITE_FULL);
     for (int i = 0; i < COUNT; i++)
-        kl_store_commit(world.store, txn_with_pair("c", "1"), KL_DURABLE, answer_commit, &answers[i]);
-    await(&answers[COUNT - 1]);
-    ck_assert_uint_lt(faulty_vfs_take_syncs(), COUNT / 2);
+        ck_assert_msg(answers[i].err.code == 0, "%d: %s", i, answers[i].err.message);
+    ck_assert_uint_eq(count_pairs("key-"), COUNT);
 }
 END_TEST
 
@@ -341,7 +384,9 @@ Suite *suite_commit(void)
     tcase_add_checked_fixture(tc, world_setup, world_teardown);
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, answers_come_in_the_order_of_asking);
-    tcase_add_test(tc, durable_commits_are_flushed_and_share_the_flush);
+    tcase_add_test(tc, durable_commits_are_flushed_and_relaxed_ones_are_not);
+    tcase_add_test(tc, commits_that_wait_share_one_flush);
+    tcase_add_test(tc, a_group_that_cannot_be_committed_is_tried_one_by_one);
     tcase_add_test(tc, one_that_fails_in_a_group_fails_alone);
     tcase_add_test(tc, closing_does_what_was_asked_first);
     tcase_add_test(tc, what_comes_after_the_closing_is_cancelled);
