@@ -24,8 +24,10 @@ struct kl_planned {
     struct kilter_change change;
     struct kilter_value *value; /* the change as a map (wire/jobs.h), with diff and text */
     bool no_prune;
+    int64_t drift_since_ms; /* when the drift was first seen; 0: never */
+    const char *rival;      /* the app that owns one of its claims, in the plan's arena; NULL: none */
     enum kl_disposition disposition;
-    const char *why; /* one line on the disposition; NULL when there is nothing to add */
+    const char *why; /* one line on the disposition, in the plan's arena; NULL when there is nothing to add */
 };
 
 struct kl_plan {

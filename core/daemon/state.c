@@ -37,7 +37,7 @@ static size_t index_of(const char *const *table, size_t count, struct kilter_str
     return 0;
 }
 
-const char *kl_sync_word(enum kl_sync sync)
+const char *kl_sync_state_word(enum kl_sync_state sync)
 {
     return word(sync_words, COUNT(sync_words), sync);
 }
@@ -62,9 +62,9 @@ const char *kl_health_state(enum kilter_health health)
     return word(health_words, COUNT(health_words), health);
 }
 
-enum kl_sync kl_sync_of(struct kilter_str text)
+enum kl_sync_state kl_sync_state_of(struct kilter_str text)
 {
-    return (enum kl_sync)index_of(sync_words, COUNT(sync_words), text);
+    return (enum kl_sync_state)index_of(sync_words, COUNT(sync_words), text);
 }
 
 enum kl_reason kl_reason_of(struct kilter_str text)

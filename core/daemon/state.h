@@ -10,7 +10,7 @@
 
 #include <kilter/target.h>
 
-enum kl_sync { KL_SYNC_UNKNOWN, KL_SYNC_SYNCED, KL_SYNC_OUT_OF_SYNC };
+enum kl_sync_state { KL_STATE_UNKNOWN, KL_STATE_SYNCED, KL_STATE_OUT_OF_SYNC };
 
 enum kl_phase {
     KL_PHASE_IDLE,
@@ -55,14 +55,14 @@ enum kl_trigger {
     KL_TRIGGER_PERSON,
 };
 
-const char *kl_sync_word(enum kl_sync sync);          /* "Synced", "OutOfSync", "Unknown" */
+const char *kl_sync_state_word(enum kl_sync_state sync);          /* "Synced", "OutOfSync", "Unknown" */
 const char *kl_phase_word(enum kl_phase phase);       /* "Idle", ... */
 const char *kl_reason_word(enum kl_reason reason);    /* "ApprovalRequired", ...; "" for none */
 const char *kl_trigger_word(enum kl_trigger trigger); /* "commit", "drift check", ... */
 const char *kl_health_state(enum kilter_health health); /* "Healthy", ... as people read it */
 
 /* The inverse, for what the store kept; the first of the list for an unknown word. */
-enum kl_sync kl_sync_of(struct kilter_str word);
+enum kl_sync_state kl_sync_state_of(struct kilter_str word);
 enum kilter_health kl_health_state_of(struct kilter_str word);
 enum kl_reason kl_reason_of(struct kilter_str word);
 

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/maintain.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+
+#define HISTORY_PINNED 1000 /* entries of an app's history whose commits stay */
+#define MAINTAIN_DEADLINE_MS (30 * 60 * 1000)
+
+struct maintain {
+    struct kl_engine *engine;
+    char *source, *mirror;
+    struct kilter_arena *arena;
+    struct kilter_value *pins;
+    struct kl_map seen;
+    unsigned queries; /* that are still to be answered */
+    bool failed;
+};
+
+static void release(struct maintain *work)
+{
+    kl_map_release(&work->seen, NULL);
+    kilter_arena_free(work->arena);
+    free(work->source);
+    free(work->mirror);
+    free(work);
+}
+
+static void pin(struct maintain *work, struct kilter_str commit)
+{
+    if (!commit.len || kl_map_has(&work->seen, commit))
+        return;
+    kl_map_put(&work->seen, commit, work, NULL);
+    kilter_list_add(work->arena, work->pins, kilter_string(work->arena, commit));
+}
+
+static void over(struct maintain *work)
+{
+    struct kl_engine *engine = work->engine;
+    struct kl_source_state *source = kl_engine_source(engine, kilter_str_c(work->source));
+    if (source) {
+        source->maintaining = false;
+        kl_source_mirror_free(engine, source->mirror);
+    }
+    release(work);
+}
+
+static void on_done(void *data, const struct kl_job_outcome *outcome)
+{
+    struct maintain *work = data;
+    int64_t before = 0, after = 0;
+    kilter_get_int(outcome->done, "before", &before);
+    kilter_get_int(outcome->done, "after", &after);
+    if (outcome->status < 0)
+        kl_log(KILTER_LOG_WARNING, "source '%s': repacking its mirror: %s", work->source, outcome->message);
+    else
+        kl_log(KILTER_LOG_INFO, "source '%s': its mirror was repacked, %lld KiB before and %lld KiB now", work->source,
+               (long long)(before >> 10), (long long)(after >> 10));
+    over(work);
+}
+
+static void submit(struct maintain *work)
+{
+    struct kilter_error err = KILTER_ERROR_INIT;
+    struct kilter_value *arguments = kilter_map(work->arena);
+    struct kl_job *job;
+    kilter_set(work->arena, arguments, "mirror", kilter_string_c(work->arena, work->mirror));
+    kilter_set(work->arena, arguments, "pins", work->pins);
+    struct kl_job_spec spec = {
+        .role = KL_ROLE_FETCH,
+        .key = KILTER_STR("git"),
+        .verb = KILTER_STR("maintain"),
+        .arguments = arguments,
+        .deadline_ms = MAINTAIN_DEADLINE_MS,
+        .priority = KL_PRIORITY_DRIFT,
+        .handler = { .on_done = on_done },
+        .data = work,
+    };
+    /* A pin that could not be read might be dropped: then nothing is done this time. */
+    if (work->failed || kl_pool_submit(work->engine->pool, &spec, &job, &err) < 0)
+        over(work);
+}
+
+static void on_history(void *data, const struct kilter_error *err, struct kl_rows *rows)
+{
+    struct maintain *work = data;
+    work->failed |= err->code != KILTER_OK;
+    for (size_t i = 0; rows && i < rows->history_count; i++) {
+        pin(work, rows->history[i].commit);
+        pin(work, rows->history[i].previous_commit);
+    }
+    kl_rows_free(rows);
+    if (--work->queries == 0)
+        submit(work);
+}
+
+static void pin_states(struct maintain *work)
+{
+    struct kilter_str key;
+    void *value;
+    for (size_t at = 0; kl_map_next(&work->engine->sources, &at, &key, &value);) {
+        const struct kl_source_state *source = value;
+        if (strcmp(source->mirror, work->mirror) == 0)
+            pin(work, kilter_str_c(source->commit.id));
+    }
+    for (size_t at = 0; kl_map_next(&work->engine->apps, &at, &key, &value);) {
+        const struct kl_app_state *app = value;
+        if (!app->source || strcmp(app->source->mirror, work->mirror) != 0)
+            continue;
+        pin(work, kilter_str_c(app->applied.id));
+        pin(work, kilter_str_c(app->last_good.id));
+        pin(work, kilter_str_c(app->last_bad.id));
+        pin(work, kilter_str_c(app->pin.commit.id));
+        work->queries++;
+        kl_store_list_history(work->engine->store, app->id, 0, HISTORY_PINNED, on_history, work);
+    }
+}
+
+void kl_maintain_begin(struct kl_source_state *source)
+{
+    struct maintain *work = calloc(1, sizeof *work);
+    if (!work)
+        return;
+    work->engine = source->engine;
+    work->arena = kilter_arena_new(0);
+    work->source = strdup(source->name);
+    work->mirror = strdup(source->mirror);
+    work->pins = work->arena ? kilter_list(work->arena) : NULL;
+    if (!work->pins || !work->source || !work->mirror) {
+        release(work);
+        return;
+    }
+    source->maintaining = true;
+    pin_states(work);
+    if (work->queries == 0)
+        submit(work);
+}

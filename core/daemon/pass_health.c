@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whether what is in place works, how long to wait for it, and what follows when it does not. */
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "daemon/pass.h"
+#include "wire/jobs.h"
+
+#define LOOK_FIRST_MS 250
+#define LOOK_MAX_MS 5000
+
+static void look(struct kl_pass *pass);
+
+/* --- the end of it --------------------------------------------------------------------- */
+static void remove_app(struct kl_pass *pass)
+{
+    struct kl_app_state *app = pass->app;
+    struct kl_engine *engine = app->engine;
+    bool keep = app->keep_after_removal;
+    kl_engine_log_event(engine, app, pass->forget ? "forgotten" : "deleted", KL_INFO, pass->wish.actor,
+                        "%zu resources %s", pass->applied, pass->forget ? "are no longer owned" : "deleted");
+    app->removal = KL_REMOVAL_NONE;
+    app->keep_after_removal = false;
+    if (keep) {
+        /* Still in the manifest: it does nothing until it is resumed. */
+        app->suspension = (struct kl_suspension){ .on = true, .since_ms = kl_clock_wall_ms() };
+        snprintf(app->suspension.by, sizeof app->suspension.by, "%s", pass->wish.actor);
+        snprintf(app->suspension.reason, sizeof app->suspension.reason, "%s; 'kilter resume' begins anew",
+                 pass->forget ? "forgotten" : "deleted");
+        app->applied = app->last_good = (struct kl_commit){ 0 };
+        app->sync = KL_STATE_UNKNOWN;
+        app->health = KILTER_HEALTH_SUSPENDED;
+        kl_app_show(app, KL_PHASE_WAITING, KL_REASON_SUSPENDED, "%s", app->suspension.reason);
+        kl_pass_end(pass, KL_RESULT_SUCCEEDED);
+        return;
+    }
+    kl_log(KILTER_LOG_INFO, "app '%s' is gone: %s", app->name, pass->forget ? "forgotten" : "deleted");
+    struct kl_txn *txn = kl_txn_new(engine->store);
+    kl_txn_delete_app(txn, app->id);
+    app->id = 0;
+    kl_engine_commit(engine, txn, KL_DURABLE);
+    kl_app_close(app);
+    kl_pass_stops(pass);
+}
+
+/* All that may be applied is. */
+void kl_pass_finish(struct kl_pass *pass)
+{
+    struct kl_app_state *app = pass->app;
+    const struct kl_decision *decision = &pass->decision;
+    app->retries = 0;
+    app->stuck = pass->repair;
+    app->error.message[0] = '\0';
+    kilter_diags_free(app->diags);
+    app->diags = NULL;
+    if (pass->destroy && decision->ask == 0 && decision->blocked == 0) {
+        remove_app(pass);
+        return;
+    }
+    kl_app_schedule(app, kl_random_jitter(app->def->policy.drift_interval_ns, 10));
+    bool waits = decision->verdict == KL_VERDICT_WAIT;
+    app->sync = decision->ask + decision->held + decision->blocked ? KL_STATE_OUT_OF_SYNC : KL_STATE_SYNCED;
+    if (waits) {
+        bool news = app->phase != KL_PHASE_WAITING || app->reason != decision->reason;
+        if (news)
+            kl_engine_log_event(app->engine, app, "waiting", KL_WARNING, pass->wish.actor, "%s: %s",
+                                kl_reason_word(decision->reason), decision->message);
+        kl_app_show(app, KL_PHASE_WAITING, decision->reason, "%s", decision->message);
+        kl_pass_end(pass, KL_RESULT_WAITING);
+        return;
+    }
+    if (pass->artifact && !pass->repair) {
+        snprintf(app->applied_digest, sizeof app->applied_digest, "%s", pass->artifact->digest);
+        snprintf(app->applied_renderer, sizeof app->applied_renderer, "%s %s", pass->artifact->renderer,
+                 pass->artifact->version);
+    }
+    if (decision->deletes)
+        app->rebuilt = false;
+    if (pass->repair) {
+        kl_app_show(app, KL_PHASE_FAILED, app->error.reason, "%s", app->error.message[0] ? app->error.message : app->message);
+    } else if (decision->reason) {
+        kl_app_show(app, KL_PHASE_IDLE, decision->reason, "%s", decision->message);
+    } else if (app->pin.commit.id[0]) {
+        kl_app_show(app, KL_PHASE_IDLE, KL_REASON_PINNED, "Pinned at %.12s by %s", app->pin.commit.id, app->pin.by);
+    } else if (app->last_bad.id[0] && strcmp(app->last_bad.id, kl_app_wanted(app)->id) == 0) {
+        kl_app_show(app, KL_PHASE_IDLE, KL_REASON_HEALTH_FAILED, "rolled back from %.12s, which did not become healthy",
+                    app->last_bad.id);
+    } else if (decision->held) {
+        kl_app_show(app, KL_PHASE_IDLE, KL_REASON_NONE, "%zu drifted, %zu to prune, left alone by the policy",
+                    decision->drifted, decision->prunable);
+    } else {
+        kl_app_show(app, KL_PHASE_IDLE, KL_REASON_NONE, "%zu resources in line with %.12s",
+                    pass->artifact ? pass->artifact->count : 0, pass->commit.id);
+    }
+    if (app->health == KILTER_HEALTHY && !pass->repair && strcmp(app->last_bad.id, pass->commit.id) != 0)
+        app->last_good = pass->commit;
+    kl_pass_end(pass, KL_RESULT_SUCCEEDED);
+}
+
+static void unhealthy(struct kl_pass *pass, const char *what)
+{
+    struct kl_app_state *app = pass->app;
+    bool brought = strcmp(app->applied.id, pass->commit.id) != 0;
+    bool rollback = app->def->policy.on_unhealthy == KL_ON_UNHEALTHY_ROLLBACK && app->last_good.id[0] &&
+                    strcmp(app->last_good.id, pass->commit.id) != 0 && !app->pin.commit.id[0];
+    if (rollback && (brought || pass->applied)) {
+        app->last_bad = pass->commit;
+        app->artifact = (kl_artifact_unref(app->artifact), NULL);
+        kl_engine_log_event(app->engine, app, "rolledBack", KL_ERROR, "policy",
+                            "%.12s did not become healthy (%s); going back to %.12s", pass->commit.id, what,
+                            app->last_good.id);
+        struct kl_wish wish = { .trigger = KL_TRIGGER_COMMIT };
+        snprintf(wish.actor, sizeof wish.actor, "policy onUnhealthy: rollback");
+        app->wish = wish;
+    }
+    kl_pass_fail(pass, KL_REASON_HEALTH_FAILED, true, NULL, NULL, "%s", what);
+}
+
+/* --- looking ----------------------------------------------------------------------------- */
+static void on_look_timer(uv_timer_t *timer)
+{
+    look(timer->data);
+}
+
+static void look_again(struct kl_pass *pass)
+{
+    struct kl_app_state *app = pass->app;
+    if (!pass->health_timer_open) {
+        uv_timer_init(app->engine->loop, &pass->health_timer);
+        pass->health_timer.data = pass;
+        pass->health_timer_open = true;
+    }
+    uint64_t ms = LOOK_FIRST_MS << (pass->health_looks < 5 ? pass->health_looks : 5);
+    uv_timer_start(&pass->health_timer, on_look_timer, ms < LOOK_MAX_MS ? ms : LOOK_MAX_MS, 0);
+    kl_app_show(app, KL_PHASE_CHECKING, KL_REASON_NONE, "%s",
+                pass->health_message[0] ? pass->health_message : "watching that it stays healthy");
+}
+
+static void judge(struct kl_pass *pass)
+{
+    struct kl_app_state *app = pass->app;
+    int64_t now = kl_clock_monotonic_ns();
+    app->health = pass->health;
+    if (pass->health != KILTER_HEALTHY)
+        pass->healthy_since_ns = 0;
+    else if (!pass->healthy_since_ns)
+        pass->healthy_since_ns = now;
+    bool settled = pass->health == KILTER_HEALTHY || pass->health == KILTER_HEALTH_UNKNOWN ||
+                   pass->health == KILTER_HEALTH_SUSPENDED;
+    bool watching = pass->changed_anything && pass->health == KILTER_HEALTHY && app->def->health.window_ns > 0 &&
+                    now - pass->healthy_since_ns < app->def->health.window_ns;
+    /* What is not there, and not to be put there, is the plan's to say and nothing to wait for. */
+    bool expected = pass->health == KILTER_MISSING && pass->decision.held + pass->decision.ask + pass->decision.blocked;
+    if ((settled && !watching) || expected) {
+        kl_pass_step(pass, KL_PHASE_CHECKING, "ok", "%s%s%s", kl_health_state(pass->health),
+                     pass->health_message[0] ? ": " : "", pass->health_message);
+        kl_pass_finish(pass);
+    } else if (pass->health_terminal) {
+        unhealthy(pass, pass->health_message);
+    } else if (now >= pass->health_deadline_ns && !watching) {
+        char what[400];
+        snprintf(what, sizeof what, "not healthy in time: %s", pass->health_message);
+        unhealthy(pass, what);
+    } else {
+        look_again(pass);
+    }
+}
+
+static void on_health(void *data, const struct kilter_value *item, struct kilter_str encoded)
+{
+    struct kl_pass *pass = data;
+    (void)encoded;
+    int64_t index;
+    if (!kilter_str_eq_c(kilter_get_text(item, "kind"), "health") || kilter_get_int(item, "record", &index) < 0)
+        return;
+    enum kilter_health health = kl_health_of(kilter_get_text(item, "health"));
+    struct kilter_str message = kilter_get_text(item, "message");
+    struct kilter_str key;
+    void *value;
+    int64_t n = 0;
+    for (size_t at = 0; kl_map_next(&pass->owned, &at, &key, &value);) {
+        const struct kl_owned *owned = value;
+        if (owned->gone || n++ != index)
+            continue;
+        struct kl_resource_note *note = kl_app_note(pass->app, key);
+        if (note) {
+            note->health = health;
+            snprintf(note->health_message, sizeof note->health_message, "%.*s", KILTER_STR_ARG(message));
+        }
+        if (health != KILTER_HEALTHY && kl_health_worst(pass->health, health) == health) {
+            struct kilter_buf id = KILTER_BUF_INIT(1024);
+            kilter_id_format(&id, &owned->id);
+            snprintf(pass->health_message, sizeof pass->health_message, "%s: %s%s%.*s", id.ptr ? id.ptr : "",
+                     kl_health_state(health), message.len ? ", " : "", KILTER_STR_ARG(message));
+            kilter_buf_release(&id);
+        }
+        break;
+    }
+    pass->health = kl_health_worst(pass->health, health);
+    if (kl_result_of(kilter_get_text(item, "result")) == KILTER_RESULT_TERMINAL)
+        pass->health_terminal = true;
+}
+
+static void on_looked(void *data, const struct kl_job_outcome *outcome)
+{
+    struct kl_pass *pass = data;
+    pass->job = NULL;
+    if (kl_pass_stops(pass))
+        return;
+    if (outcome->status < 0)
+        kl_pass_fail_job(pass, KL_REASON_HEALTH_FAILED, pass->app->def->target->plugin->name.ptr, outcome);
+    else
+        judge(pass);
+}
+
+static void look(struct kl_pass *pass)
+{
+    static const struct kl_job_handler handler = { .on_item = on_health, .on_done = on_looked };
+    struct kilter_error err = KILTER_ERROR_INIT;
+    struct kilter_value *arguments;
+    struct kl_payload *payloads;
+    size_t count = 0;
+    pass->health = KILTER_HEALTHY;
+    pass->health_terminal = false;
+    pass->health_message[0] = '\0';
+    pass->health_looks++;
+    int rc = kl_pass_record_payloads(pass, &payloads, &count, 0);
+    if (rc < 0)
+        rc = kilter_error_set(&err, rc, "out of memory");
+    else if (count == 0) {
+        judge(pass);
+        return;
+    }
+    if (rc == 0)
+        rc = kl_pass_target_arguments(pass, &arguments, &err);
+    if (rc == 0)
+        rc = kl_pass_target_job(pass, "health", arguments, payloads, count, &handler, &err);
+    if (rc < 0)
+        kl_pass_fail(pass, KL_REASON_HEALTH_FAILED, true, NULL, NULL, "%s", err.message);
+}
+
+void kl_pass_health_begin(struct kl_pass *pass)
+{
+    if (pass->destroy) {
+        kl_pass_finish(pass);
+        return;
+    }
+    pass->health_deadline_ns = kl_clock_monotonic_ns() + pass->app->def->policy.timeout_ns;
+    kl_pass_phase(pass, KL_PHASE_CHECKING, "checking health");
+    look(pass);
+}

@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From the inventory to the decision: what is owned, what is there, whose it is, and what the policy says. */
+#include <kilter/yaml.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "daemon/pass.h"
+#include "daemon/plugins.h"
+#include "wire/jobs.h"
+
+/* --- jobs on the target --------------------------------------------------------------- */
+int kl_pass_target_arguments(struct kl_pass *pass, struct kilter_value **ret, struct kilter_error *err)
+{
+    struct kl_app_state *app = pass->app;
+    const struct kl_target *target = app->def->target;
+    struct kilter_arena *arena = pass->arena;
+    struct kilter_value *map = kilter_map(arena), *about = NULL, *options = NULL;
+    int rc = kl_pass_plugin(pass, target->plugin, &about, err);
+    if (rc == 0)
+        rc = kl_secret_resolve_config(arena, kl_engine_plugin(app->engine, target->plugin->name)->schemas.target,
+                                      target->options, &options, NULL, err);
+    if (rc < 0)
+        return rc;
+    kilter_set(arena, map, "plugin", about);
+    kilter_set(arena, map, "target", kilter_string(arena, target->name));
+    if (options)
+        kilter_set(arena, map, "options", options);
+    if (target->allow)
+        kilter_set(arena, map, "allow", kilter_value_copy(arena, target->allow));
+    if (app->source && pass->commit.id[0]) {
+        kilter_set(arena, map, "mirror", kilter_string_c(arena, app->source->mirror));
+        kilter_set(arena, map, "commit", kilter_string_c(arena, pass->commit.id));
+    }
+    char *owner = kilter_arena_printf(arena, "%.*s/%s", KILTER_STR_ARG(app->engine->manifest->installation),
+                                      app->name);
+    kilter_set(arena, map, "owner", kilter_string_c(arena, owner));
+    *ret = map;
+    return 0;
+}
+
+int kl_pass_target_job(struct kl_pass *pass, const char *verb, struct kilter_value *arguments,
+                       const struct kl_payload *payloads, size_t count, const struct kl_job_handler *handler,
+                       struct kilter_error *err)
+{
+    const struct kl_target *target = pass->app->def->target;
+    struct kl_job_spec spec = {
+        .role = KL_ROLE_APPLY,
+        .key = target->name,
+        .plugin = target->plugin->name,
+        .verb = kilter_str_c(verb),
+        .arguments = arguments,
+        .payloads = payloads,
+        .payload_count = count,
+        .deadline_ms = pass->app->def->policy.timeout_ns / KL_NS_PER_MS,
+        .priority = kl_pass_priority(pass),
+        .max_parallel = target->concurrency,
+        .handler = *handler,
+        .data = pass,
+    };
+    return kl_pool_submit(pass->app->engine->pool, &spec, &pass->job, err);
+}
+
+static struct kilter_value *json_value(struct kilter_arena *arena, struct kilter_str json)
+{
+    struct kilter_value *value = NULL;
+    if (!json.len || kilter_json_read(arena, json, NULL, &value, NULL) < 0)
+        return NULL;
+    return value;
+}
+
+static struct kilter_value *record_value(struct kilter_arena *arena, const struct kl_owned *owned)
+{
+    struct kilter_record record = {
+        .size = sizeof record,
+        .id = owned->id,
+        .claims = owned->claims,
+        .claim_count = owned->claim_count,
+        .status = owned->status,
+        .schema_version = owned->schema_version,
+        .attributes = json_value(arena, owned->attributes),
+    };
+    struct kilter_value *map = kl_record_value(arena, &record), *directives = json_value(arena, owned->directives);
+    if (map && directives)
+        kilter_set(arena, map, "directives", directives);
+    return map;
+}
+
+int kl_pass_record_payloads(struct kl_pass *pass, struct kl_payload **ret, size_t *ret_count, size_t room)
+{
+    size_t most = kl_map_count(&pass->owned) + room, count = room;
+    struct kl_payload *payloads = kilter_arena_calloc(pass->arena, most ? most : 1, sizeof *payloads);
+    if (!payloads)
+        return KILTER_E_NOMEM;
+    struct kilter_str key;
+    void *value;
+    for (size_t at = 0; kl_map_next(&pass->owned, &at, &key, &value);) {
+        const struct kl_owned *owned = value;
+        if (owned->gone)
+            continue;
+        payloads[count].value = record_value(pass->arena, owned);
+        if (!payloads[count++].value)
+            return KILTER_E_NOMEM;
+    }
+    *ret = payloads;
+    *ret_count = count;
+    return 0;
+}
+
+/* --- deciding ----------------------------------------------------------------------------- */
+/* Remembers when drift was first seen, and says so once. */
+static void note_drift(struct kl_pass *pass)
+{
+    struct kl_app_state *app = pass->app;
+    struct kl_txn *txn = NULL;
+    for (size_t i = 0; i < pass->plan->count; i++) {
+        struct kl_planned *planned = &pass->plan->changes[i];
+        bool drifted = planned->change.flags & KILTER_CHANGE_DRIFTED;
+        struct kilter_str key = kl_resource_key(pass->arena, &planned->change.id);
+        struct kl_resource_note *note = drifted ? kl_app_note(app, key) : kl_map_get(&app->notes, key);
+        if (!note)
+            continue;
+        bool news = drifted && !note->drift_since_ms;
+        note->drift_since_ms = !drifted ? 0 : note->drift_since_ms ? note->drift_since_ms : kl_clock_wall_ms();
+        planned->drift_since_ms = note->drift_since_ms;
+        if (!news || pass->plan_done)
+            continue;
+        struct kilter_buf id = KILTER_BUF_INIT(1024);
+        kilter_id_format(&id, &planned->change.id);
+        if (!txn)
+            txn = kl_txn_new(app->engine->store);
+        kl_engine_event(txn, app, "drifted", KL_WARNING, pass->wish.actor, NULL, "%s: %.*s", id.ptr ? id.ptr : "",
+                        KILTER_STR_ARG(planned->change.reason));
+        kilter_buf_release(&id);
+    }
+    if (txn)
+        kl_engine_commit(app->engine, txn, KL_RELAXED);
+}
+
+static struct kl_policy_facts facts_of(struct kl_pass *pass)
+{
+    struct kl_app_state *app = pass->app;
+    char renderer[sizeof app->applied_renderer];
+    bool person = pass->wish.trigger == KL_TRIGGER_PERSON;
+    struct kl_policy_facts facts = {
+        .policy = &app->def->policy,
+        .trigger = pass->wish.trigger,
+        .person_sync = person && !pass->wish.approve[0],
+        .person_prune = pass->wish.prune,
+        .person_correct = pass->wish.correct,
+        .approved = pass->wish.approve[0] ? pass->wish.approve : NULL,
+        .allow_empty = app->def->allow_empty,
+        .removal = pass->destroy,
+        .dependency_ready = true,
+        .rebuilt_inventory = app->rebuilt,
+    };
+    if (pass->artifact) {
+        snprintf(renderer, sizeof renderer, "%s %s", pass->artifact->renderer, pass->artifact->version);
+        pass->renderer_changed = app->applied_renderer[0] && strcmp(app->applied.id, pass->commit.id) == 0 &&
+                                 strcmp(renderer, app->applied_renderer) != 0 &&
+                                 strcmp(app->applied_digest, pass->artifact->digest) != 0;
+        facts.renderer_changed = pass->renderer_changed;
+    }
+    if (!pass->destroy)
+        facts.dependency_ready = kl_app_dependencies_ready(app, &facts.dependency);
+    return facts;
+}
+
+/* The state that a plan leaves when nothing of it is applied. */
+static void show_counts(struct kl_pass *pass)
+{
+    const struct kl_decision *decision = &pass->decision;
+    struct kl_app_state *app = pass->app;
+    bool in_sync = decision->apply + decision->ask + decision->held + decision->blocked == 0;
+    app->sync = in_sync ? KL_STATE_SYNCED : KL_STATE_OUT_OF_SYNC;
+}
+
+/* Whether a person rejected exactly this plan. */
+static bool rejected(const struct kl_pass *pass)
+{
+    return pass->app->rejected[0] && strcmp(pass->app->rejected, pass->plan->digest) == 0;
+}
+
+static void decide(struct kl_pass *pass)
+{
+    struct kl_app_state *app = pass->app;
+    note_drift(pass);
+    struct kl_policy_facts facts = facts_of(pass);
+    kl_policy_decide(pass->plan, &facts, &pass->decision);
+    if (pass->plan_done) {
+        kl_pass_end(pass, KL_RESULT_SUCCEEDED);
+        return;
+    }
+    if (facts.approved && pass->decision.verdict == KL_VERDICT_WAIT)
+        kl_engine_log_event(app->engine, app, "approvalVoid", KL_WARNING, pass->wish.actor,
+                            "the approved plan %.12s does not fit any more: the commit or the target moved",
+                            facts.approved);
+    kl_plan_free(app->plan);
+    app->plan = pass->plan;
+    pass->plan_shown = true;
+    app->decision = pass->decision;
+    app->plan_ms = kl_clock_wall_ms();
+    show_counts(pass);
+    kl_pass_step(pass, KL_PHASE_PLANNING, pass->decision.verdict == KL_VERDICT_WAIT ? "waiting" : "ok",
+                 "%zu to apply, %zu waiting, %zu held, %zu blocked, %zu in line%s%s", pass->decision.apply,
+                 pass->decision.ask, pass->decision.held, pass->decision.blocked, pass->decision.in_line,
+                 pass->decision.message[0] ? ": " : "", pass->decision.message);
+    if (pass->decision.verdict == KL_VERDICT_WAIT && rejected(pass)) {
+        pass->decision.reason = KL_REASON_APPROVAL_REQUIRED;
+        snprintf(pass->decision.message, sizeof pass->decision.message,
+                 "this plan was rejected; another one is made when Git, the manifest or the target moves");
+    }
+    if (pass->decision.apply)
+        kl_pass_apply_begin(pass);
+    else
+        kl_pass_health_begin(pass);
+}
+
+/* --- claims --------------------------------------------------------------------------------- */
+static bool takes(const struct kl_planned *planned)
+{
+    return kl_verb_acts(planned->change.verb) && planned->change.verb != KILTER_VERB_DELETE &&
+           planned->change.verb != KILTER_VERB_FORGET;
+}
+
+static struct kl_planned *planned_with_claim(struct kl_plan *plan, struct kilter_str claim)
+{
+    for (size_t i = 0; i < plan->count; i++)
+        for (size_t c = 0; c < plan->changes[i].change.claim_count; c++)
+            if (kilter_str_eq(plan->changes[i].change.claims[c], claim))
+                return &plan->changes[i];
+    return NULL;
+}
+
+/* Two resources of one plan that want the same thing: the second is refused. */
+static void find_twins(struct kl_pass *pass)
+{
+    struct kl_map seen = KL_MAP_INIT;
+    for (size_t i = 0; i < pass->plan->count; i++) {
+        struct kl_planned *planned = &pass->plan->changes[i];
+        bool wanted = takes(planned) || planned->change.verb == KILTER_VERB_NONE;
+        for (size_t c = 0; wanted && c < planned->change.claim_count; c++) {
+            const struct kl_planned *first = kl_map_get(&seen, planned->change.claims[c]);
+            if (!first) {
+                kl_map_put(&seen, planned->change.claims[c], planned, NULL);
+            } else if (first != planned) {
+                struct kilter_buf id = KILTER_BUF_INIT(1024);
+                kilter_id_format(&id, &first->change.id);
+                planned->rival = kilter_arena_printf(pass->plan->arena, "%s' as '%s", pass->app->name,
+                                                     id.ptr ? id.ptr : "");
+                kilter_buf_release(&id);
+            }
+        }
+    }
+    kl_map_release(&seen, NULL);
+}
+
+static void on_owners(void *data, const struct kilter_error *err, struct kl_rows *rows)
+{
+    struct kl_pass *pass = data;
+    if (kl_pass_stops(pass)) {
+        kl_rows_free(rows);
+        return;
+    }
+    if (err->code) {
+        kl_pass_fail(pass, KL_REASON_PLAN_FAILED, true, NULL, NULL, "looking up who owns what: %s", err->message);
+        return;
+    }
+    for (size_t i = 0; i < rows->owner_count; i++) {
+        const struct kl_owner_row *owner = &rows->owners[i];
+        if (owner->app == pass->app->id)
+            continue;
+        struct kl_planned *planned = planned_with_claim(pass->plan, owner->claim);
+        if (planned)
+            planned->rival = kilter_arena_printf(pass->plan->arena, "%.*s", KILTER_STR_ARG(owner->app_name));
+    }
+    kl_rows_free(rows);
+    find_twins(pass);
+    decide(pass);
+}
+
+static void find_owners(struct kl_pass *pass)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < pass->plan->count; i++)
+        if (takes(&pass->plan->changes[i]))
+            count += pass->plan->changes[i].change.claim_count;
+    struct kilter_str *claims = kilter_arena_calloc(pass->arena, count ? count : 1, sizeof *claims);
+    if (!claims) {
+        kl_pass_fail(pass, KL_REASON_PLAN_FAILED, true, NULL, NULL, "out of memory");
+        return;
+    }
+    if (count == 0) {
+        find_twins(pass);
+        decide(pass);
+        return;
+    }
+    size_t n = 0;
+    for (size_t i = 0; i < pass->plan->count; i++)
+        for (size_t c = 0; takes(&pass->plan->changes[i]) && c < pass->plan->changes[i].change.claim_count; c++)
+            claims[n++] = pass->plan->changes[i].change.claims[c];
+    kl_store_find_owners(pass->app->engine->store, claims, count, on_owners, pass);
+}
+
+/* --- planning ---------------------------------------------------------------------------------- */
+static void on_plan_item(void *data, const struct kilter_value *item, struct kilter_str encoded)
+{
+    struct kl_pass *pass = data;
+    (void)encoded;
+    if (kilter_str_eq_c(kilter_get_text(item, "kind"), "change") && kl_plan_add(pass->plan, item) < 0)
+        kl_job_cancel(pass->job);
+}
+
+/* What is owned is forgotten instead of deleted, when the app goes and its things stay. */
+static void turn_into_forgetting(struct kl_plan *plan)
+{
+    for (size_t i = 0; i < plan->count; i++)
+        if (plan->changes[i].change.verb != KILTER_VERB_FORGET)
+            kl_plan_set_verb(plan, &plan->changes[i], KILTER_VERB_FORGET);
+}
+
+static void on_planned(void *data, const struct kl_job_outcome *outcome)
+{
+    struct kl_pass *pass = data;
+    struct kl_app_state *app = pass->app;
+    pass->job = NULL;
+    if (kl_pass_stops(pass))
+        return;
+    if (outcome->status < 0) {
+        kl_pass_fail_job(pass, KL_REASON_PLAN_FAILED, app->def->target->plugin->name.ptr, outcome);
+        return;
+    }
+    struct kilter_str identity = kilter_get_text(outcome->done, "identity");
+    if (app->identity[0] && !kilter_str_eq_c(identity, app->identity)) {
+        kl_pass_fail(pass, KL_REASON_PLAN_FAILED, false, NULL, NULL,
+                     "target '%s' is another system now: it was %s and is %.*s. Nothing is planned before you say "
+                     "'kilter state accept %s'",
+                     app->def->target->name.ptr, app->identity, KILTER_STR_ARG(identity), app->name);
+        return;
+    }
+    pass->plan->identity = kilter_arena_str(pass->plan->arena, identity);
+    pass->plan->desired = pass->artifact ? pass->artifact->count : 0;
+    pass->plan->recorded = kl_map_count(&pass->owned);
+    if (pass->forget)
+        turn_into_forgetting(pass->plan);
+    if (kl_plan_seal(pass->plan) < 0) {
+        kl_pass_fail(pass, KL_REASON_PLAN_FAILED, true, NULL, NULL, "the plan is too large");
+        return;
+    }
+    find_owners(pass);
+}
+
+static int submit_plan(struct kl_pass *pass, struct kilter_error *err)
+{
+    static const struct kl_job_handler handler = { .on_item = on_plan_item, .on_done = on_planned };
+    struct kilter_arena *arena = pass->arena;
+    struct kilter_value *arguments;
+    int rc = kl_pass_target_arguments(pass, &arguments, err);
+    if (rc < 0)
+        return rc;
+    kilter_set(arena, arguments, "mode", kilter_string_c(arena, pass->destroy ? "destroy" : "sync"));
+    kilter_set(arena, arguments, "thorough", kilter_bool(arena, pass->wish.thorough));
+    size_t resources = pass->artifact ? pass->artifact->count : 0, count;
+    struct kl_payload *payloads;
+    rc = kl_pass_record_payloads(pass, &payloads, &count, resources);
+    if (rc < 0)
+        return kilter_error_set(err, rc, "out of memory");
+    for (size_t i = 0; i < resources; i++)
+        payloads[i].encoded = pass->artifact->resources[i];
+    return kl_pass_target_job(pass, "plan", arguments, payloads, count, &handler, err);
+}
+
+static int take_record(struct kl_pass *pass, const struct kl_record_row *row)
+{
+    struct kilter_arena *arena = pass->arena;
+    struct kl_owned *owned = kilter_arena_alloc(arena, sizeof *owned);
+    struct kilter_str *claims = kilter_arena_calloc(arena, row->claim_count ? row->claim_count : 1, sizeof *claims);
+    if (!owned || !claims)
+        return KILTER_E_NOMEM;
+    for (size_t i = 0; i < row->claim_count; i++)
+        claims[i] = kilter_arena_str(arena, row->claims[i]);
+    owned->id.api_version = kilter_arena_str(arena, row->id.api_version);
+    owned->id.kind = kilter_arena_str(arena, row->id.kind);
+    owned->id.name_space = kilter_arena_str(arena, row->id.name_space);
+    owned->id.name = kilter_arena_str(arena, row->id.name);
+    owned->key = kl_resource_key(arena, &owned->id);
+    owned->claims = claims;
+    owned->claim_count = row->claim_count;
+    owned->status = owned->before = row->status;
+    owned->schema_version = row->schema_version;
+    owned->attributes = kilter_arena_str(arena, row->attributes);
+    owned->directives = kilter_arena_str(arena, row->directives);
+    owned->stored = true;
+    return kl_map_put(&pass->owned, owned->key, owned, NULL);
+}
+
+static void on_records(void *data, const struct kilter_error *store_error, struct kl_rows *rows)
+{
+    struct kl_pass *pass = data;
+    struct kilter_error err = KILTER_ERROR_INIT;
+    if (kl_pass_stops(pass)) {
+        kl_rows_free(rows);
+        return;
+    }
+    if (store_error->code) {
+        kl_pass_fail(pass, KL_REASON_PLAN_FAILED, true, NULL, NULL, "reading the inventory: %s",
+                     store_error->message);
+        return;
+    }
+    int rc = 0;
+    for (size_t i = 0; i < rows->record_count && rc == 0; i++)
+        rc = take_record(pass, &rows->records[i]);
+    kl_rows_free(rows);
+    pass->plan = rc == 0 ? kl_plan_new(kilter_str_c(pass->commit.id)) : NULL;
+    if (!pass->plan)
+        rc = kilter_error_set(&err, KILTER_E_NOMEM, "out of memory");
+    else
+        rc = submit_plan(pass, &err);
+    if (rc < 0)
+        kl_pass_fail(pass, KL_REASON_PLAN_FAILED, true, pass->app->def->target->plugin->name.ptr, NULL, "%s",
+                     err.message);
+}
+
+void kl_pass_plan_begin(struct kl_pass *pass)
+{
+    kl_pass_phase(pass, KL_PHASE_PLANNING, "comparing %s with Git", pass->app->def->target->name.ptr);
+    kl_store_list_records(pass->app->engine->store, pass->app->id, on_records, pass);
+}
