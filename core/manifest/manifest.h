@@ -230,11 +230,12 @@ struct kl_manifest_options {
     /* The manifest that runs now, or NULL. An include that brought files then and brings none now is an error
      * and not a removal. */
     const struct kl_manifest *previous;
+    bool no_include; /* reads no other file: for a text that is checked by itself */
 };
 
 #define KL_MANIFEST_OPTIONS_INIT                                                                                   \
     {                                                                                                              \
-        NULL, NULL, NULL, NULL                                                                                     \
+        NULL, NULL, NULL, NULL, false                                                                              \
     }
 
 /* Reads the manifest with everything it includes and checks it whole: every problem is a diagnostic with its
