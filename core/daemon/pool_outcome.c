@@ -177,10 +177,9 @@ char *kl_outcome_of_end(const struct kl_worker *worker, const struct kl_job *job
 {
     char place[KL_PHASE_MAX + 64], *message = NULL;
     char *subject = kl_outcome_subject(worker, job);
-    /* A signal that is not ours killed it before we did: that is what there is to tell. */
-    bool by_itself = worker->end == KL_END_NONE || worker->end == KL_END_RETIRED ||
-                     (worker->end != KL_END_HELLO && end->signal != SIGKILL && end->signal != 0) ||
-                     (worker->end == KL_END_EOF && end->signal == 0);
+    bool told = worker->end != KL_END_NONE && worker->end != KL_END_RETIRED && worker->end != KL_END_EOF;
+    /* A signal that is not ours came before ours: that is what there is to tell. */
+    bool by_itself = (!worker->killed && !told) || (end->signal != 0 && end->signal != SIGKILL);
     describe_place(worker, job, place, sizeof(place));
     ret->status = status_of_end(worker->end);
     ret->fault = job && kl_outcome_blamed(worker, job)[0] != '\0' && worker->end != KL_END_CANCELLED;

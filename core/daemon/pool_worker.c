@@ -132,6 +132,8 @@ static void protocol_error(struct kl_worker *worker, const char *format, ...)
 static void hello(struct kl_worker *worker, const struct kilter_value *map)
 {
     int64_t wire = 0;
+    if (worker->state != KL_WORKER_STARTING)
+        return; /* killed meanwhile */
     kilter_get_int(map, "wire", &wire);
     if (wire != KL_WIRE_VERSION) {
         protocol_error(worker,
@@ -298,13 +300,13 @@ static bool is_expected(struct kl_worker *worker, const struct kl_frame *frame)
     bool is_hello = frame->type == KL_FRAME_HELLO;
     bool from_worker = is_hello || (frame->type >= KL_FRAME_PHASE && frame->type <= KL_FRAME_DONE);
     if (!from_worker || is_hello != (worker->jobs == 0)) {
-        protocol_error(worker, "it sent a %s frame out of turn", kl_frame_type_name(frame->type));
+        protocol_error(worker, "it sent the frame %s out of turn", kl_frame_type_name(frame->type));
         return false;
     }
     if (is_hello || (worker->job && frame->job == worker->job->id))
         return true;
     if (frame->type != KL_FRAME_LOG && frame->type != KL_FRAME_PHASE && frame->type != KL_FRAME_DIAG)
-        protocol_error(worker, "it sent a frame %s for job %u, which it does not have",
+        protocol_error(worker, "it sent the frame %s for job %u, which it does not have",
                        kl_frame_type_name(frame->type), frame->job);
     else
         account_output(worker, &worker->idle_printed, &worker->idle_cut, frame->payload.len + KL_FRAME_HEADER,
@@ -326,9 +328,9 @@ static void take_frame(struct kl_worker *worker, const struct kl_frame *frame)
     }
     kilter_arena_reset(worker->arena);
     if (kl_value_decode(worker->arena, frame->payload, NULL, NULL, &value, &err) < 0)
-        protocol_error(worker, "a %s frame cannot be read: %s", kl_frame_type_name(frame->type), err.message);
+        protocol_error(worker, "frame %s cannot be read: %s", kl_frame_type_name(frame->type), err.message);
     else if (kilter_type_of(value) != KILTER_MAP)
-        protocol_error(worker, "a %s frame holds no map", kl_frame_type_name(frame->type));
+        protocol_error(worker, "frame %s holds no map", kl_frame_type_name(frame->type));
     else
         take_decoded(worker, frame, value);
 }

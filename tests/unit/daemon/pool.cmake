@@ -1,3 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
+set(here ${CMAKE_CURRENT_LIST_DIR})
 kilter_unit_test(daemon-base LIBRARIES kl-base
-  SOURCES base_main.c base_clock.c base_log.c base_map.c base_paths.c base_random.c)
+  SOURCES ${here}/base_main.c ${here}/base_clock.c ${here}/base_log.c ${here}/base_map.c ${here}/base_paths.c
+  ${here}/base_random.c)
+
+# A worker that breaks the protocol on demand; the tests find it beside themselves.
+add_executable(pool-fake-worker ${here}/pool_fake_worker.c)
+target_link_libraries(pool-fake-worker PRIVATE kl-wire)
+target_include_directories(pool-fake-worker PRIVATE ${CMAKE_SOURCE_DIR}/core)
+set_target_properties(pool-fake-worker PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+kilter_unit_test(daemon-pool LIBRARIES kl-pool
+  SOURCES ${here}/pool_test.c ${here}/pool_limits_test.c ${here}/pool_harness.c)
+add_dependencies(unit-daemon-pool pool-fake-worker)
