@@ -82,6 +82,18 @@ const char *kl_key_expects(const struct kl_key *key)
     return "something else";
 }
 
+void kl_key_takes(const struct kl_key *key, struct kilter_buf *out)
+{
+    size_t count = 0;
+
+    while (key->type == KL_KEY_ENUM && key->choices[count])
+        count++;
+    for (size_t i = 0; i < count; i++)
+        kilter_buf_printf(out, "%s`%s`", i == 0 ? "" : i + 1 == count ? " or " : ", ", key->choices[i]);
+    if (count == 0)
+        kilter_buf_c(out, kl_key_expects(key));
+}
+
 size_t kl_strings_count(const struct kilter_value *value)
 {
     if (kl_value_is_null(value))
@@ -418,7 +430,7 @@ static bool check_unknown(struct kl_report *report, const struct kl_table *table
 
     for (size_t i = 0; i < table->count && i < MAX_KEYS; i++)
         names[i] = kilter_str_c(table->keys[i].name);
-    for (size_t i = 0; i < kilter_map_size(map) && !table->open; i++) {
+    for (size_t i = 0; i < kilter_map_size(map) && !(table->flags & KL_TABLE_OPEN); i++) {
         const struct kilter_value *key = kilter_map_key_at(map, i);
         if (kl_table_key(table, kilter_text(key)))
             continue;
@@ -430,6 +442,30 @@ static bool check_unknown(struct kl_report *report, const struct kl_table *table
     return sound;
 }
 
+/* "branch, tag and commit" */
+static void list_keys(const struct kl_table *table, struct kilter_buf *out)
+{
+    for (size_t i = 0; i < table->count; i++)
+        kilter_buf_printf(out, "%s%s", i == 0 ? "" : i + 1 == table->count ? " and " : ", ", table->keys[i].name);
+}
+
+static bool check_exactly_one(struct kl_report *report, const struct kl_table *table,
+                              const struct kilter_value *map, const char *what)
+{
+    struct kilter_buf keys = KILTER_BUF_INIT(1024);
+    size_t count = 0;
+
+    for (size_t i = 0; i < table->count; i++)
+        count += kilter_get(map, table->keys[i].name) != NULL;
+    if (count == 1)
+        return true;
+    list_keys(table, &keys);
+    kl_report_add(report, KILTER_ERROR, "manifest.exactly-one", kilter_origin_of(map), NULL,
+                  "%s takes exactly one of %s; it has %s", what, keys.ptr ? keys.ptr : "", count ? "more" : "none");
+    kilter_buf_release(&keys);
+    return false;
+}
+
 bool kl_table_fill(struct kl_report *report, const struct kl_table *table, const struct kilter_value *map,
                    const char *what, bool require, void *ret_struct)
 {
@@ -439,6 +475,8 @@ bool kl_table_fill(struct kl_report *report, const struct kl_table *table, const
         return false;
     }
     bool sound = check_unknown(report, table, map, what);
+    if (require && table->flags & KL_TABLE_EXACTLY_ONE)
+        sound = check_exactly_one(report, table, map, what) && sound;
     for (size_t i = 0; i < table->count; i++) {
         const struct kl_key *key = &table->keys[i];
         struct place p = { report, key, kilter_get(map, key->name), what };

@@ -50,12 +50,15 @@ struct kl_key {
     const char *summary;
 };
 
+#define KL_TABLE_OPEN 1u        /* other keys are a plugin's */
+#define KL_TABLE_EXACTLY_ONE 2u /* of its keys */
+
 struct kl_table {
     const char *name;    /* in the reference and the schema: "app" */
     const char *summary; /* one sentence */
     const struct kl_key *keys;
     size_t count;
-    bool open; /* other keys are a plugin's */
+    uint32_t flags;
 };
 
 /* Sets the members of all rows that have a default. Tables within are gone into. */
@@ -68,6 +71,8 @@ const struct kl_key *kl_table_key(const struct kl_table *table, struct kilter_st
 
 /* What a type expects, in words: "a duration such as 90s or 1h30m". */
 const char *kl_key_expects(const struct kl_key *key);
+/* As above for a table of the reference, with the words of an enumeration: "`auto` or `manual`". */
+void kl_key_takes(const struct kl_key *key, struct kilter_buf *out);
 /* What a value is, in words: "a list", "nothing". */
 const char *kl_value_is(const struct kilter_value *value);
 bool kl_value_is_null(const struct kilter_value *value);

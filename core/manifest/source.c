@@ -100,13 +100,8 @@ static void take_ref(const struct draft *d, struct kl_source *source)
         source->ref_kind = (enum kl_ref_kind)(i + 1);
         source->ref = texts[i];
     }
-    const struct kilter_value *at = kilter_get(d->value, "ref");
     if (named == 1)
         check_ref(d, source->ref_kind, source->ref);
-    else if (at && (kilter_type_of(at) == KILTER_MAP || kl_value_is_null(at)))
-        problem(d, at, "manifest.ref", "such as ref: {branch: main}",
-                named ? "\"ref\" takes only one of branch, tag, semver, name and commit"
-                      : "\"ref\" says nothing: expected one of branch, tag, semver, name and commit");
 }
 
 /* --- url and credentials ----------------------------------------------------------------- */

@@ -27,8 +27,8 @@
     {                                                                                                              \
         key, kind, flag, NULL, 0, 0, NULL, sub, at, text                                                           \
     }
-#define DEFINE(variable, word, keys, others, text)                                                                 \
-    const struct kl_table variable = { word, text, keys, COUNT(keys), others }
+#define DEFINE(variable, word, keys, flags, text)                                                                  \
+    const struct kl_table variable = { word, text, keys, COUNT(keys), flags }
 
 /* --- daemon: the tables within fill the one struct ------------------------------------ */
 static const struct kl_key socket_keys[] = {
@@ -38,14 +38,14 @@ static const struct kl_key socket_keys[] = {
         "The group that may use the socket; without it the daemon's own group."),
     KEY(KL_KEY_MODE, "mode", 0, "0660", AT(kl_daemon_config, socket_mode), "Permission bits of the socket."),
 };
-static DEFINE(socket_table, "daemon.socket", socket_keys, false,
+static DEFINE(socket_table, "daemon.socket", socket_keys, 0,
               "The daemon's unix socket. Who may write to it may do everything; the peer's uid is the actor.");
 
 static const struct kl_key http_keys[] = {
     KEY(KL_KEY_STRING, "listen", 0, NULL, AT(kl_daemon_config, http_listen),
         "Address and port, such as `127.0.0.1:8440` or `[::1]:8440`; without it only the socket is served."),
 };
-static DEFINE(http_table, "daemon.http", http_keys, false, "HTTP over TCP, beside the socket.");
+static DEFINE(http_table, "daemon.http", http_keys, 0, "HTTP over TCP, beside the socket.");
 
 static const struct kl_key limits_keys[] = {
     RANGE(KL_KEY_COUNT, "workers", "0", 0, 256, AT(kl_daemon_config, workers),
@@ -55,7 +55,7 @@ static const struct kl_key limits_keys[] = {
     RANGE(KL_KEY_SIZE, "memory", "1Gi", 64 * MIB, 0, AT(kl_daemon_config, worker_memory),
           "Bytes that one worker may use, where its plugin names no limit of its own."),
 };
-static DEFINE(limits_table, "daemon.limits", limits_keys, false, "What the daemon may use.");
+static DEFINE(limits_table, "daemon.limits", limits_keys, 0, "What the daemon may use.");
 
 static const char *const log_levels[] = { "error", "warning", "info", "debug", NULL };
 static const struct kl_key daemon_keys[] = {
@@ -67,8 +67,7 @@ static const struct kl_key daemon_keys[] = {
           "The least important messages that are written."),
     NESTED(KL_KEY_TABLE, "limits", 0, &limits_table, 0, "What the daemon may use."),
 };
-static DEFINE(daemon_table, "daemon", daemon_keys, false,
-              "Settings of the daemon itself; a change needs a restart.");
+static DEFINE(daemon_table, "daemon", daemon_keys, 0, "Settings of the daemon itself; a change needs a restart.");
 
 /* --- plugins --------------------------------------------------------------------------- */
 static const struct kl_key plugin_keys[] = {
@@ -81,8 +80,7 @@ static const struct kl_key plugin_keys[] = {
     RANGE(KL_KEY_SIZE, "memory", NULL, 16 * MIB, 0, AT(kl_raw_plugin, memory),
           "Bytes that a worker running this plugin may use, instead of `daemon.limits.memory`."),
 };
-DEFINE(kl_table_plugin, "plugin", plugin_keys, false,
-       "A plugin to load. A name alone is short for `{name: NAME}`.");
+DEFINE(kl_table_plugin, "plugin", plugin_keys, 0, "A plugin to load. A name alone is short for `{name: NAME}`.");
 
 /* --- sources --------------------------------------------------------------------------- */
 static const struct kl_key ref_keys[] = {
@@ -93,7 +91,7 @@ static const struct kl_key ref_keys[] = {
     KEY(KL_KEY_STRING, "name", 0, NULL, AT(kl_raw_ref, name), "A full ref, such as `refs/heads/main`, or `HEAD`."),
     KEY(KL_KEY_STRING, "commit", 0, NULL, AT(kl_raw_ref, commit), "One commit, by its 40 hexadecimal digits."),
 };
-static DEFINE(ref_table, "source.ref", ref_keys, false, "What to follow: exactly one of these.");
+static DEFINE(ref_table, "source.ref", ref_keys, KL_TABLE_EXACTLY_ONE, "What to follow: exactly one of these.");
 
 static const struct kl_key credentials_keys[] = {
     KEY(KL_KEY_STRING, "username", 0, NULL, AT(kl_credentials, username),
@@ -110,7 +108,7 @@ static const struct kl_key credentials_keys[] = {
         "ssh: the host keys to believe; without it the system's and the user's known_hosts. An unknown host is "
         "always refused."),
 };
-static DEFINE(credentials_table, "source.credentials", credentials_keys, false,
+static DEFINE(credentials_table, "source.credentials", credentials_keys, 0,
               "Who we are. Secrets are named, never written here.");
 
 #define SOURCE_KEYS(need)                                                                                          \
@@ -139,8 +137,8 @@ static DEFINE(credentials_table, "source.credentials", credentials_keys, false,
     }
 static const struct kl_key source_keys[] = SOURCE_KEYS(KL_KEY_REQUIRED);
 static const struct kl_key override_keys[] = SOURCE_KEYS(0);
-DEFINE(kl_table_source, "source", source_keys, false, "A Git repository, and what to follow in it.");
-DEFINE(kl_table_source_override, "environment.sources", override_keys, false,
+DEFINE(kl_table_source, "source", source_keys, 0, "A Git repository, and what to follow in it.");
+DEFINE(kl_table_source_override, "environment.sources", override_keys, 0,
        "What an environment has otherwise in a source: these keys replace the source's own.");
 
 /* --- environments ------------------------------------------------------------------------ */
@@ -152,7 +150,7 @@ static const struct kl_key environment_keys[] = {
     KEY(KL_KEY_VARIABLES, "variables", 0, NULL, AT(kl_raw_environment, variables),
         "More variables for `${...}`, in the manifest and in the documents of apps that substitute."),
 };
-DEFINE(kl_table_environment, "environment", environment_keys, false,
+DEFINE(kl_table_environment, "environment", environment_keys, 0,
        "A stage such as dev or prod. An app that lists it exists once in it: `app@environment`.");
 
 /* --- targets ------------------------------------------------------------------------------ */
@@ -165,7 +163,7 @@ static const struct kl_key target_keys[] = {
     RANGE(KL_KEY_COUNT, "concurrency", "4", 1, 256, AT(kl_raw_target, concurrency),
           "Apps that are planned or applied on it at once."),
 };
-DEFINE(kl_table_target, "target", target_keys, false,
+DEFINE(kl_table_target, "target", target_keys, 0,
        "A system to be kept in line. One that mentions `${env}` is one target for each environment in use.");
 
 /* --- policies ------------------------------------------------------------------------------ */
@@ -174,7 +172,7 @@ static const struct kl_key retry_keys[] = {
           "The wait before the first further attempt; it doubles each time."),
     RANGE(KL_KEY_DURATION, "max", "5m", SECOND / 10, 30 * DAY, AT(kl_raw_retry, max_ns), "The longest wait."),
 };
-static DEFINE(retry_table, "policy.retry", retry_keys, false, "Further attempts, after transient failures only.");
+static DEFINE(retry_table, "policy.retry", retry_keys, 0, "Further attempts, after transient failures only.");
 
 static const char *const sync_words[] = { "auto", "manual", NULL };
 static const char *const drift_words[] = { "report", "correct", "ignore", NULL };
@@ -204,7 +202,7 @@ static const struct kl_key policy_keys[] = {
     NESTED(KL_KEY_TABLE, "retry", 0, &retry_table, AT(kl_raw_policy, retry),
            "Further attempts, after transient failures only."),
 };
-DEFINE(kl_table_policy, "policy", policy_keys, false,
+DEFINE(kl_table_policy, "policy", policy_keys, 0,
        "What may happen without asking. `default` has the values below unless the manifest says otherwise; every "
        "other policy starts from `default`.");
 
@@ -212,7 +210,7 @@ DEFINE(kl_table_policy, "policy", policy_keys, false,
 static const struct kl_key renderer_keys[] = {
     KEY(KL_KEY_STRING, "name", KL_KEY_REQUIRED, NULL, AT(kl_raw_renderer, name), "The renderer plugin."),
 };
-DEFINE(kl_table_renderer, "app.renderer", renderer_keys, true,
+DEFINE(kl_table_renderer, "app.renderer", renderer_keys, KL_TABLE_OPEN,
        "The renderer with options of its own; a name alone is short for `{name: NAME}`.");
 
 static const struct kl_key input_keys[] = {
@@ -223,7 +221,7 @@ static const struct kl_key input_keys[] = {
     KEY(KL_KEY_BOOL, "secret", 0, "true", AT(kl_raw_input, secret),
         "Whether it is masked wherever it would be shown."),
 };
-DEFINE(kl_table_input, "app.inputs", input_keys, false,
+DEFINE(kl_table_input, "app.inputs", input_keys, 0,
        "A value from outside of Git: exactly one of file, credential and env.");
 
 static const struct kl_key health_keys[] = {
@@ -232,7 +230,7 @@ static const struct kl_key health_keys[] = {
     KEY(KL_KEY_STRING, "http", 0, NULL, AT(kl_health_check, http),
         "A URL that must answer with a status of 200 to 299."),
 };
-static DEFINE(health_table, "app.health", health_keys, false,
+static DEFINE(health_table, "app.health", health_keys, 0,
               "When the app counts as healthy, beside what its target says.");
 
 static const struct kl_key app_keys[] = {
@@ -266,7 +264,7 @@ static const struct kl_key app_keys[] = {
     NESTED(KL_KEY_TABLE, "health", 0, &health_table, AT(kl_raw_app, health),
            "When the app counts as healthy, beside what its target says."),
 };
-DEFINE(kl_table_app, "app", app_keys, false,
+DEFINE(kl_table_app, "app", app_keys, 0,
        "One path of one source, rendered by one renderer, applied to one target, under one policy.");
 
 /* --- the file ---------------------------------------------------------------------------------- */
@@ -274,7 +272,7 @@ static const struct kl_key metadata_keys[] = {
     KEY(KL_KEY_STRING, "name", KL_KEY_REQUIRED, NULL, AT(kl_raw_metadata, name),
         "The name of this installation, part of every mark of ownership. Never give it to another one."),
 };
-static DEFINE(metadata_table, "metadata", metadata_keys, false, "What the manifest is called.");
+static DEFINE(metadata_table, "metadata", metadata_keys, 0, "What the manifest is called.");
 
 #define SECTION_KEYS                                                                                               \
     KEY(KL_KEY_STRINGS, "include", 0, NULL, AT(kl_raw_file, include),                                              \
@@ -298,14 +296,14 @@ static const struct kl_key manifest_keys[] = {
            "The plugins to load: names, or maps for more. Of equally sure renderers the first wins."),
     SECTION_KEYS,
 };
-DEFINE(kl_table_manifest, "manifest", manifest_keys, false, "The file that the daemon is started with.");
+DEFINE(kl_table_manifest, "manifest", manifest_keys, 0, "The file that the daemon is started with.");
 
 static const struct kl_key included_keys[] = {
     KEY(KL_KEY_STRING, "apiVersion", 0, NULL, AT(kl_raw_file, api_version), "`kilter.dev/v1`, may be left out."),
     KEY(KL_KEY_STRING, "kind", 0, NULL, AT(kl_raw_file, kind), "`Manifest`, may be left out."),
     SECTION_KEYS,
 };
-DEFINE(kl_table_included, "included file", included_keys, false,
+DEFINE(kl_table_included, "included", included_keys, 0,
        "A file that `include` names. A name that is used twice is an error, in whichever files.");
 
 const struct kl_table *const kl_tables[] = {
