@@ -11,9 +11,11 @@ struct world world;
 
 static int answers;
 
+static char base[32];
+
 void world_setup(void)
 {
-    snprintf(world.dir, sizeof(world.dir), "/tmp/kilter-store-XXXXXX");
+    snprintf(world.dir, sizeof(world.dir), "%s/XXXXXX", base);
     ck_assert_ptr_nonnull(mkdtemp(world.dir));
     snprintf(world.path, sizeof(world.path), "%s/state.db", world.dir);
     ck_assert_int_eq(uv_loop_init(&world.loop), 0);
@@ -28,12 +30,31 @@ static int remove_one(const char *path, const struct stat *st, int flag, struct 
     return remove(path);
 }
 
+static void remove_tree(const char *dir)
+{
+    nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+void world_make_base(void)
+{
+    snprintf(base, sizeof(base), "/tmp/kilter-store-XXXXXX");
+    if (!mkdtemp(base)) {
+        perror(base);
+        exit(EXIT_FAILURE);
+    }
+}
+
+void world_remove_base(void)
+{
+    remove_tree(base);
+}
+
 void world_teardown(void)
 {
     if (world.store)
         world_close();
     ck_assert_int_eq(uv_loop_close(&world.loop), 0);
-    nftw(world.dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    remove_tree(world.dir);
 }
 
 void world_open_with(const struct kl_store_options *options)

@@ -12,12 +12,16 @@
 
 struct world {
     char dir[64];
-    char path[96];
+    char path[128];
     uv_loop_t loop;
     struct kl_store *store;
 };
 
 extern struct world world;
+
+/* The directory of all tests' directories; removing it takes what a failed test left. */
+void world_make_base(void);
+void world_remove_base(void);
 
 /* For tcase_add_checked_fixture: the directory and the loop, no store yet; and all away again. */
 void world_setup(void);

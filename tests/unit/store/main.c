@@ -5,6 +5,7 @@
 
 int main(void)
 {
+    world_make_base();
     SRunner *runner = srunner_create(suite_open());
     srunner_add_suite(runner, suite_commit());
     srunner_add_suite(runner, suite_rows());
@@ -13,5 +14,6 @@ int main(void)
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner);
     srunner_free(runner);
+    world_remove_base();
     return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -170,7 +170,7 @@ END_TEST
 
 static void copy_file(const char *from_dir, const char *to_dir, const char *name)
 {
-    char from[128], to[128];
+    char from[256], to[256];
     size_t len;
     snprintf(from, sizeof(from), "%s/%s", from_dir, name);
     snprintf(to, sizeof(to), "%s/%s", to_dir, name);
@@ -184,7 +184,7 @@ static void copy_file(const char *from_dir, const char *to_dir, const char *name
 /* Opens what the platter holds, as after a power failure, and counts the pairs in it. */
 static size_t count_after_power_failure(const char *platter)
 {
-    char dir[96];
+    char dir[100];
     struct world running = world;
     snprintf(dir, sizeof(dir), "%s/after-XXXXXX", world.dir);
     ck_assert_ptr_nonnull(mkdtemp(dir));
@@ -205,7 +205,7 @@ static size_t count_after_power_failure(const char *platter)
 
 START_TEST(a_power_failure_takes_no_durable_commit)
 {
-    char platter[96];
+    char platter[80];
     snprintf(platter, sizeof(platter), "%s/platter", world.dir);
     ck_assert_int_eq(mkdir(platter, 0700), 0);
     faulty_vfs_install();

@@ -166,7 +166,7 @@ static char *schema_text(const char *path)
 
 START_TEST(the_first_step_is_still_what_it_was)
 {
-    char fixture[128];
+    char fixture[160];
     snprintf(fixture, sizeof(fixture), "%s/v1.db", world.dir);
     run_sql(fixture, version_1);
     struct kl_schema first = { kl_schema_current.steps, 1 };

@@ -11,7 +11,7 @@
 
 static void check_mode(const char *suffix)
 {
-    char path[128];
+    char path[160];
     struct stat st;
     snprintf(path, sizeof(path), "%s%s", world.path, suffix);
     ck_assert_msg(stat(path, &st) == 0, "%s is not there", path);
@@ -78,8 +78,8 @@ END_TEST
 
 START_TEST(a_link_to_the_store_leads_to_the_same_lock)
 {
-    char path[96];
-    strcpy(path, world.path);
+    char path[sizeof(world.path)];
+    memcpy(path, world.path, sizeof(path));
     world_open();
     snprintf(world.path, sizeof(world.path), "%s/link.db", world.dir);
     ck_assert_int_eq(symlink(path, world.path), 0);
@@ -175,7 +175,7 @@ END_TEST
 
 START_TEST(a_log_without_its_store_is_refused)
 {
-    char wal[128];
+    char wal[160];
     snprintf(wal, sizeof(wal), "%s-wal", world.path);
     write_file(wal, "log", 3);
     struct kilter_error err = world_refusal();
@@ -195,7 +195,7 @@ END_TEST
 
 START_TEST(what_a_half_made_store_left_does_not_matter)
 {
-    char path[128];
+    char path[160];
     snprintf(path, sizeof(path), "%s.new", world.path);
     write_file(path, "half", 4);
     world_open();
