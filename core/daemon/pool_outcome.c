@@ -124,6 +124,9 @@ static char *describe_kill(const struct kl_worker *worker, const struct kl_job *
     case KL_END_EOF:
         rc = asprintf(&text, "%s closed its connection to kilterd%s and was killed", subject, place);
         break;
+    case KL_END_EXIT:
+        rc = asprintf(&text, "%s called exit()%s, did not end by it and was killed", subject, place);
+        break;
     case KL_END_PROTOCOL:
         rc = asprintf(&text, "%s broke the protocol%s and was killed: %s", subject, place, worker->error.message);
         break;
@@ -166,6 +169,7 @@ static int status_of_end(enum kl_end end)
     case KL_END_RETIRED:
     case KL_END_HELLO:
     case KL_END_EOF:
+    case KL_END_EXIT:
     case KL_END_PROTOCOL:
         break;
     }
@@ -177,7 +181,8 @@ char *kl_outcome_of_end(const struct kl_worker *worker, const struct kl_job *job
 {
     char place[KL_PHASE_MAX + 64], *message = NULL;
     char *subject = kl_outcome_subject(worker, job);
-    bool told = worker->end != KL_END_NONE && worker->end != KL_END_RETIRED && worker->end != KL_END_EOF;
+    bool told = worker->end != KL_END_NONE && worker->end != KL_END_RETIRED && worker->end != KL_END_EOF &&
+                worker->end != KL_END_EXIT;
     /* A signal that is not ours came before ours: that is what there is to tell. */
     bool by_itself = (!worker->killed && !told) || (end->signal != 0 && end->signal != SIGKILL);
     describe_place(worker, job, place, sizeof(place));
@@ -254,6 +259,7 @@ char *kl_outcome_of_done(const struct kl_worker *worker, const struct kl_job *jo
     } else {
         message = said.len ? strndup(said.ptr, said.len) : strdup(kilter_status_text(ret->status));
     }
+    ret->fault = ret->status == KILTER_E_INTERNAL && job->plugin[0]; /* it broke the contract */
     ret->message = message ? message : kilter_status_text(ret->status);
     return message;
 }

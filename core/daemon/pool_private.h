@@ -113,6 +113,7 @@ enum kl_end {
     KL_END_DEADLINE,
     KL_END_HELLO,
     KL_END_EOF,
+    KL_END_EXIT, /* it called exit() in a callback, and has yet to end */
     KL_END_PROTOCOL,
     KL_END_LOGGED,
     KL_END_PRINTED,
@@ -136,6 +137,7 @@ struct kl_worker {
     bool mute; /* what it sends is not read any more */
     struct kl_child child;
     uv_poll_t socket_poll, output_poll, exit_poll;
+    uv_timer_t exit_timer; /* in place of exit_poll, where there is no pidfd */
     uv_timer_t timer;
     unsigned handles; /* not closed yet */
     bool socket_open, output_open;

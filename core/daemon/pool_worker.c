@@ -17,6 +17,7 @@
 #define EOF_GRACE_MS 500       /* from the end of its socket to the end of the process */
 #define RETIRE_GRACE_MS 2000   /* the same when we closed it */
 #define STUBBORN_MS 10000      /* a killed process that is still there is logged after this */
+#define EXIT_POLL_MS 10        /* where there is no pidfd */
 #define READER_KEPT (1u << 20) /* bytes of buffer that an idle worker may keep */
 
 static void on_exit_event(uv_poll_t *poll, int status, int events);
@@ -203,6 +204,15 @@ static void diagnostic(struct kl_job *job, const struct kilter_value *map)
         job->handler.on_diag(job->data, &diag);
 }
 
+/* Whether an answer comes from within a callback: the worker's last word on a plugin that called exit(). How
+ * the process then ends tells more than it could. */
+static bool is_last_word(const struct kl_worker *worker, const struct kilter_value *map)
+{
+    int64_t status = KILTER_OK;
+    return worker->phase_callback[0] && kilter_get_int(map, "status", &status) == KILTER_OK &&
+           status == KILTER_E_INTERNAL;
+}
+
 /* The worker is free again; the job has its answer. */
 static void done(struct kl_worker *worker, const struct kilter_value *map)
 {
@@ -210,9 +220,18 @@ static void done(struct kl_worker *worker, const struct kilter_value *map)
     struct kl_pool *pool = worker->pool;
     const struct kl_pool_options *options = &pool->options;
     struct kl_job_outcome outcome = { 0 };
+    if (is_last_word(worker, map)) {
+        if (worker->end == KL_END_NONE && worker->state == KL_WORKER_BUSY) {
+            worker->end = KL_END_EXIT;
+            set_timer(worker, EOF_GRACE_MS);
+        }
+        return;
+    }
     read_output(worker, READS_A_TURN); /* what it printed before it answered */
     flush_line(worker);
     char *message = kl_outcome_of_done(worker, job, map, &outcome);
+    if (outcome.fault)
+        kl_faults_add(pool, kilter_str_c(job->plugin), job->verb, outcome.message);
     worker->job = NULL;
     job->worker = NULL;
     worker->phase_plugin[0] = worker->phase_callback[0] = '\0';
@@ -564,7 +583,10 @@ static void close_handles(struct kl_worker *worker)
 {
     uv_close((uv_handle_t *)&worker->socket_poll, on_closed);
     uv_close((uv_handle_t *)&worker->output_poll, on_closed);
-    uv_close((uv_handle_t *)&worker->exit_poll, on_closed);
+    if (worker->child.pidfd >= 0)
+        uv_close((uv_handle_t *)&worker->exit_poll, on_closed);
+    else
+        uv_close((uv_handle_t *)&worker->exit_timer, on_closed);
     uv_close((uv_handle_t *)&worker->timer, on_closed);
 }
 
@@ -592,17 +614,12 @@ static void report_idle_death(struct kl_worker *worker, const struct kl_child_en
     free(message);
 }
 
-static void on_exit_event(uv_poll_t *poll, int status, int events)
+static void check_exit(struct kl_worker *worker)
 {
-    struct kl_worker *worker = poll->data;
     struct kl_child_end end = { 0 };
-    (void)status;
-    (void)events;
     if (worker->state == KL_WORKER_GONE || !kl_spawn_reap(&worker->child, &end))
         return;
     bool unasked = worker->end != KL_END_RETIRED && worker->end != KL_END_CANCELLED;
-    uv_poll_stop(&worker->exit_poll);
-    uv_timer_stop(&worker->timer);
     /* What it still said is in the buffers; a whole answer among it counts. What a child of it might write
      * now is bounded by the buffers' size. */
     read_output(worker, READS_A_TURN);
@@ -618,6 +635,18 @@ static void on_exit_event(uv_poll_t *poll, int status, int events)
         report_idle_death(worker, &end);
     close_handles(worker);
     kl_pool_reap_orphans(worker->pool);
+}
+
+static void on_exit_event(uv_poll_t *poll, int status, int events)
+{
+    (void)status;
+    (void)events;
+    check_exit(poll->data);
+}
+
+static void on_exit_timer(uv_timer_t *timer)
+{
+    check_exit(timer->data);
 }
 
 /* The variables that workers may know. The daemon's own environment may hold the secrets of inputs. */
@@ -686,7 +715,7 @@ static struct strings make_arguments(const struct kl_pool *pool, enum kl_role ro
     add_option(&argv, "--memory", kilter_arena_printf(arena, "%" PRIu64, options->memory));
     add_option(&argv, "--cpu", kilter_arena_printf(arena, "%u", options->cpu_seconds));
     add_option(&argv, "--files", kilter_arena_printf(arena, "%u", options->files));
-    add_option(&argv, "--output", kilter_arena_printf(arena, "%" PRIu64, options->output));
+    add_option(&argv, "--output", kilter_arena_printf(arena, "%" PRIu64, options->max_bytes));
     for (size_t i = 0; pool->read_dirs && pool->read_dirs[i]; i++)
         add_option(&argv, "--read", kilter_arena_printf(arena, "%s", pool->read_dirs[i]));
     return argv;
@@ -716,6 +745,13 @@ static void init_poll(struct kl_worker *worker, uv_poll_t *poll, int fd, uv_poll
     uv_poll_start(poll, UV_READABLE, callback);
 }
 
+static void init_timer(struct kl_worker *worker, uv_timer_t *timer)
+{
+    uv_timer_init(worker->pool->loop, timer);
+    timer->data = worker;
+    worker->handles++;
+}
+
 int kl_worker_start(struct kl_pool *pool, struct kl_job *job, struct kilter_error *err)
 {
     struct kl_worker *worker = calloc(1, sizeof(*worker));
@@ -736,10 +772,13 @@ int kl_worker_start(struct kl_pool *pool, struct kl_job *job, struct kilter_erro
     }
     init_poll(worker, &worker->socket_poll, worker->child.socket, on_socket_event);
     init_poll(worker, &worker->output_poll, worker->child.output, on_output_event);
-    init_poll(worker, &worker->exit_poll, worker->child.pidfd, on_exit_event);
-    uv_timer_init(pool->loop, &worker->timer);
-    worker->timer.data = worker;
-    worker->handles++;
+    init_timer(worker, &worker->timer);
+    if (worker->child.pidfd >= 0) {
+        init_poll(worker, &worker->exit_poll, worker->child.pidfd, on_exit_event);
+    } else {
+        init_timer(worker, &worker->exit_timer);
+        uv_timer_start(&worker->exit_timer, on_exit_timer, EXIT_POLL_MS, EXIT_POLL_MS);
+    }
     worker->socket_open = worker->output_open = true;
     worker->state = KL_WORKER_STARTING;
     worker->job = job;

@@ -95,13 +95,10 @@ int kl_spawn(const char *path, char *const argv[], char *const envp[], struct kl
         if (failure)
             rc = kilter_error_errno(err, failure, "starting %s", path);
     }
-    if (rc == KILTER_OK) {
-        child.pidfd = pidfd_open(child.pid, 0);
-        if (child.pidfd < 0) {
-            rc = kilter_error_errno(err, errno, "watching the worker %ld", (long)child.pid);
-            kl_spawn_kill(&child);
-            waitpid(child.pid, NULL, 0);
-        }
+    if (rc == KILTER_OK && (child.pidfd = pidfd_open(child.pid, 0)) < 0 && errno != ENOSYS && errno != EPERM) {
+        rc = kilter_error_errno(err, errno, "watching the worker %ld", (long)child.pid);
+        kl_spawn_kill(&child);
+        waitpid(child.pid, NULL, 0);
     }
     kl_closep(&sockets[1]);
     kl_closep(&pipes[1]);
@@ -128,11 +125,12 @@ bool kl_spawn_reap(const struct kl_child *child, struct kl_child_end *ret)
 {
     siginfo_t info = { 0 };
     struct rusage usage = { 0 };
-    if (waitid(P_PIDFD, (id_t)child->pidfd, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0)
+    /* Nobody else reaps it, so that its number means it until we do. */
+    if (waitid(P_PID, (id_t)child->pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0)
         return false;
     kl_spawn_kill(child);
     /* The system call, unlike the library's function, tells what the process used. */
-    while (syscall(SYS_waitid, P_PIDFD, child->pidfd, &info, WEXITED, &usage) < 0 && errno == EINTR)
+    while (syscall(SYS_waitid, P_PID, child->pid, &info, WEXITED, &usage) < 0 && errno == EINTR)
         ;
     ret->signal = info.si_code == CLD_EXITED ? 0 : info.si_status;
     ret->exit_status = info.si_code == CLD_EXITED ? info.si_status : 0;
@@ -227,10 +225,15 @@ size_t kl_spawn_reap_orphans(const char *id, bool (*is_known)(void *data, pid_t 
 static bool sweep_one(pid_t pid, const char *id, int64_t deadline_ns)
 {
     KL_CLEANUP(kl_closep) int pidfd = pidfd_open(pid, 0);
-    if (pidfd < 0 || read_mark(pid, id) != MARK_OURS)
+    bool cannot_hold = pidfd < 0 && (errno == ENOSYS || errno == EPERM);
+    if ((pidfd < 0 && !cannot_hold) || read_mark(pid, id) != MARK_OURS)
         return false;
     if (getpgid(pid) == pid)
         kill(-pid, SIGKILL);
+    if (cannot_hold) {
+        kill(pid, SIGKILL);
+        return true;
+    }
     pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
     struct pollfd end = { .fd = pidfd, .events = POLLIN, .revents = 0 };
     int64_t left_ms = (deadline_ns - kl_clock_monotonic_ns()) / KL_NS_PER_MS;
@@ -254,6 +257,8 @@ int kl_spawn_sweep(const char *id, struct kilter_error *err)
                 found += sweep_one((pid_t)pid, id, deadline_ns);
         }
         total += found;
+        if (found > 0)
+            usleep(1000);
     } while (found > 0 && kl_clock_monotonic_ns() < deadline_ns);
     return total;
 }

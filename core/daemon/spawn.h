@@ -5,8 +5,8 @@
  *
  * A child leads a session and process group of its own, has a socket on
  * descriptor 3, a pipe on 1 and 2, /dev/null on 0, and nothing else of ours.
- * It is watched by a pidfd, so that no other process is ever meant by its
- * number. What it leaves behind is adopted (PR_SET_CHILD_SUBREAPER of the
+ * It is watched by a pidfd where the system gives one (the profiles of some
+ * containers do not, nor does valgrind). What it leaves behind is adopted (PR_SET_CHILD_SUBREAPER of the
  * caller), recognised by a variable in its environment, and killed too.
  */
 #ifndef KL_DAEMON_SPAWN_H
@@ -20,7 +20,7 @@
 /* A running child; the descriptors are ours, close-on-exec, non-blocking. */
 struct kl_child {
     pid_t pid;
-    int pidfd;  /* readable when it has ended */
+    int pidfd;  /* readable when it has ended; -1: ask kl_spawn_reap from time to time */
     int socket; /* the other end of its descriptor 3 */
     int output; /* what it prints on 1 and 2 */
 };

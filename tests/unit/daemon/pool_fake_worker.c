@@ -319,8 +319,9 @@ static void serve(void)
         struct kilter_value *arguments = decode(frame), *data = kilter_list(arena);
         while ((frame = next_frame()).type == KL_FRAME_DATA)
             kilter_list_add(arena, data, decode(frame));
-        struct kilter_str verb = kilter_get_text(arguments, "verb");
-        run_job(kilter_arena_printf(arena, "%.*s", KILTER_STR_ARG(verb)), arguments, data);
+        char verb[64]; /* outlives what a flood does with the arena */
+        snprintf(verb, sizeof(verb), "%.*s", KILTER_STR_ARG(kilter_get_text(arguments, "verb")));
+        run_job(verb, arguments, data);
     }
 }
 

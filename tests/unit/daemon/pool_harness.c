@@ -69,8 +69,7 @@ static void assert_no_children(void)
 void harness_stop(void)
 {
     kl_pool_close(harness.pool, 0, on_closed, NULL);
-    uv_run(&harness.loop, UV_RUN_DEFAULT);
-    ck_assert(harness.closed);
+    loop_until(&harness.closed);
     ck_assert_int_eq(uv_loop_close(&harness.loop), 0);
     assert_no_children();
     ck_assert_uint_eq(count_descriptors(), harness.descriptors);
@@ -155,10 +154,15 @@ void job_submit(struct seen *seen, const struct kl_job_spec *spec)
 
 void job_wait(struct seen *seen)
 {
+    loop_until(&seen->done);
+}
+
+void loop_until(const bool *flag)
+{
     int64_t deadline_ns = kl_clock_monotonic_ns() + 60 * KL_NS_PER_S;
-    while (!seen->done && kl_clock_monotonic_ns() < deadline_ns)
+    while (!*flag && kl_clock_monotonic_ns() < deadline_ns)
         uv_run(&harness.loop, UV_RUN_ONCE);
-    ck_assert(seen->done);
+    ck_assert(*flag);
 }
 
 struct seen job_run(const char *verb)

@@ -45,7 +45,9 @@ void harness_stop(void);
 /* A spec of role render, key "k", plugin "fake". */
 struct kl_job_spec job_spec(const char *verb);
 void job_submit(struct seen *seen, const struct kl_job_spec *spec);
-/* Runs the loop until the job is done (fails the test after 20 s). */
+/* Runs the loop until the flag is set; the test fails after a minute. */
+void loop_until(const bool *flag);
+/* The same until the job is done. */
 void job_wait(struct seen *seen);
 /* Both, of the plain spec. */
 struct seen job_run(const char *verb);

@@ -161,6 +161,7 @@ START_TEST(a_job_cancelled_in_line_or_at_its_workers_start_ends_as_cancelled)
     kl_job_cancel(at_once.job);
     ck_assert(!at_once.done);
     job_wait(&at_once);
+    spec.verb = KILTER_STR("obey-cancel");
     job_submit(&starting, &spec);
     while (!kl_job_running(starting.job))
         uv_run(&harness.loop, UV_RUN_NOWAIT);
@@ -337,7 +338,7 @@ START_TEST(a_closing_pool_ends_what_runs_and_what_waits_and_takes_no_more)
     kl_pool_close(harness.pool, 0, nothing, &closed);
     spec.handler.on_done = on_never;
     ck_assert_int_eq(kl_pool_submit(harness.pool, &spec, NULL, &err), KILTER_E_CANCELLED);
-    uv_run(&harness.loop, UV_RUN_DEFAULT);
+    loop_until(&closed);
     ck_assert(closed && running.done && waiting.done);
     ck_assert_int_eq(running.status, KILTER_E_CANCELLED);
     ck_assert_int_eq(waiting.status, KILTER_E_CANCELLED);
@@ -359,7 +360,7 @@ START_TEST(a_draining_pool_lets_the_running_job_finish)
     job_submit(&seen, &spec);
     loop_for(50);
     kl_pool_close(harness.pool, 20000, nothing, &closed);
-    uv_run(&harness.loop, UV_RUN_DEFAULT);
+    loop_until(&closed);
     ck_assert(closed);
     ck_assert_int_eq(seen.status, KILTER_OK);
     kilter_arena_free(arena);

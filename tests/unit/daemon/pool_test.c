@@ -349,7 +349,9 @@ START_TEST(a_program_that_is_not_there_fails_the_job)
     harness.options.worker = "/nonexistent/kilter-worker";
     harness_open();
     struct seen seen = job_run("ok");
-    ck_assert_str_eq(seen.message, "starting /nonexistent/kilter-worker: No such file or directory");
+    /* Under valgrind the program is found missing only after it was started. */
+    ck_assert_msg(strstr(seen.message, "/nonexistent/kilter-worker") != NULL, "%s", seen.message);
+    ck_assert_int_ne(seen.status, KILTER_OK);
     harness_stop();
 }
 END_TEST
