@@ -168,6 +168,7 @@ struct kl_app_state {
     char applied_renderer[130];          /* "name version" */
     char rejected[65];                   /* digest of the plan that a person rejected */
     char identity[256];                  /* of the target that the inventory belongs to */
+    char seen_identity[256];             /* of the target that was looked at last */
     bool rebuilt;                        /* the inventory was rebuilt: the first prune asks */
 
     /* Shown. */

@@ -182,6 +182,30 @@ static bool rejected(const struct kl_pass *pass)
     return pass->app->rejected[0] && strcmp(pass->app->rejected, pass->plan->digest) == 0;
 }
 
+/* What was approved is not what would be done now: nothing is done, and the new plan waits. */
+static void void_approval(struct kl_pass *pass)
+{
+    struct kl_app_state *app = pass->app;
+    for (size_t i = 0; i < pass->plan->count; i++)
+        if (pass->plan->changes[i].disposition == KL_DISPOSE_APPLY)
+            pass->plan->changes[i].disposition = KL_DISPOSE_ASK;
+    pass->decision.ask += pass->decision.apply;
+    pass->decision.apply = 0;
+    pass->decision.verdict = KL_VERDICT_WAIT;
+    pass->decision.reason = KL_REASON_APPROVAL_REQUIRED;
+    snprintf(pass->decision.message, sizeof pass->decision.message,
+             "the approved plan %.12s does not fit any more: the commit or the target moved", pass->wish.approve);
+    if (app->keep_after_removal) {
+        app->removal = KL_REMOVAL_NONE;
+        app->keep_after_removal = false;
+    }
+    struct kl_txn *txn = kl_txn_new(app->engine->store);
+    kl_txn_void_approval(txn, app->id, kilter_str_c(pass->wish.approve));
+    kl_engine_event(txn, app, "approvalVoid", KL_WARNING, pass->wish.actor, &pass->commit, "%s",
+                    pass->decision.message);
+    kl_engine_commit(app->engine, txn, KL_RELAXED);
+}
+
 static void decide(struct kl_pass *pass)
 {
     struct kl_app_state *app = pass->app;
@@ -192,10 +216,8 @@ static void decide(struct kl_pass *pass)
         kl_pass_end(pass, KL_RESULT_SUCCEEDED);
         return;
     }
-    if (facts.approved && pass->decision.verdict == KL_VERDICT_WAIT)
-        kl_engine_log_event(app->engine, app, "approvalVoid", KL_WARNING, pass->wish.actor,
-                            "the approved plan %.12s does not fit any more: the commit or the target moved",
-                            facts.approved);
+    if (facts.approved && strcmp(facts.approved, pass->plan->digest) != 0)
+        void_approval(pass);
     kl_plan_free(app->plan);
     app->plan = pass->plan;
     pass->plan_shown = true;
@@ -332,6 +354,7 @@ static void on_planned(void *data, const struct kl_job_outcome *outcome)
         return;
     }
     struct kilter_str identity = kilter_get_text(outcome->done, "identity");
+    snprintf(app->seen_identity, sizeof app->seen_identity, "%.*s", KILTER_STR_ARG(identity));
     if (app->identity[0] && !kilter_str_eq_c(identity, app->identity)) {
         kl_pass_fail(pass, KL_REASON_PLAN_FAILED, false, NULL, NULL,
                      "target '%s' is another system now: it was %s and is %.*s. Nothing is planned before you say "
