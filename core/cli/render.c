@@ -157,34 +157,38 @@ static bool is_below(const char *root, const char *path, const char **ret_rest)
     return true;
 }
 
+/* The nearest directory at or above `path` that has a .git; NULL when there is none. */
+static char *find_repository(const char *path)
+{
+    KL_CLEANUP(kl_freep) char *root = strdup(path);
+    while (root && root[0]) {
+        char git[PATH_MAX];
+        struct stat st;
+        if (snprintf(git, sizeof(git), "%s/.git", root) < (int)sizeof(git) && lstat(git, &st) == 0)
+            return kl_steal(root);
+        *strrchr(root, '/') = '\0';
+    }
+    return NULL;
+}
+
 /* The root of the tree: the repository that the directory is in; else the working directory when it is below
  * that; else itself. Bases that lie beside it are found so, and nothing outside of the root is ever read. */
 static int find_root(struct kl_cli *cli, const char *directory, char **ret_root, char **ret_path)
 {
     KL_CLEANUP(kl_freep) char *path = realpath(directory, NULL);
-    KL_CLEANUP(kl_freep) char *working = getcwd(NULL, 0);
     struct stat st;
     if (!path || stat(path, &st) < 0 || !S_ISDIR(st.st_mode)) {
         kl_cli_complain(cli, "%s: %s", directory, path ? "is no directory" : strerror(errno));
         return KILTER_E_NOT_FOUND;
     }
-    KL_CLEANUP(kl_freep) char *root = strdup(path);
-    for (size_t len = root ? strlen(root) : 0; len > 0; len--) {
-        char git[PATH_MAX];
-        if (len < strlen(path) && path[len] != '/')
-            continue;
-        root[len] = '\0';
-        if (snprintf(git, sizeof(git), "%s/.git", root) < (int)sizeof(git) && lstat(git, &st) == 0)
-            break;
-        root[0] = len == 1 ? '\0' : root[0];
-    }
-    const char *rest = path + strlen(path);
-    if (!root)
-        return KILTER_E_NOMEM;
-    if (root[0] && is_below(root, path, &rest))
-        *ret_root = kl_steal(root);
-    else
-        *ret_root = strdup(working && is_below(working, path, &rest) ? working : path);
+    KL_CLEANUP(kl_freep) char *repository = find_repository(path);
+    KL_CLEANUP(kl_freep) char *working = getcwd(NULL, 0);
+    const char *rest = "", *root = path;
+    if (repository && is_below(repository, path, &rest))
+        root = repository;
+    else if (working && is_below(working, path, &rest))
+        root = working;
+    *ret_root = strdup(root);
     *ret_path = strdup(rest);
     return *ret_root && *ret_path ? 0 : KILTER_E_NOMEM;
 }

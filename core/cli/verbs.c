@@ -50,11 +50,10 @@ static const struct argp_option show_options[] = {
 static const struct argp_option plan_options[] = {
     OUTPUT,
     { "out", KL_KEY_OUT, "FILE", 0, "Save the plan for `kilter apply FILE`", 1 },
-    { "cached", KL_KEY_CACHED, NULL, 0, "The plan of the last pass, without looking at Git and the target again",
-      1 },
+    { "cached", KL_KEY_CACHED, NULL, 0, "The plan of the last pass, without a new look", 1 },
     { "commit", KL_KEY_COMMIT, "ID", 0, "Plan at this commit (all 40 digits)", 1 },
     { "destroy", KL_KEY_DESTROY, NULL, 0, "What `kilter delete` would do", 1 },
-    { "verbose", KL_KEY_VERBOSE, NULL, 0, "Also what is in line, and why each change is there", 1 },
+    { "verbose", KL_KEY_VERBOSE, NULL, 0, "Also what is in line", 1 },
     TIMEOUT("How long the plan may take, 10m at most (default: 5m)"),
     MANIFEST_ALONE,
     END,
