@@ -211,35 +211,6 @@ static void read_pair(struct rows *rows)
 
 /* --- the queries, on the store's thread -------------------------------------------------------- */
 
-static int read_claims_of(struct kl_db *db, struct kl_record_row *record, struct kl_rows *result,
-                          struct kilter_error *err)
-{
-    /* The key is not a column of the result: it is made again from what it was made of. */
-    struct kilter_buf key = KILTER_BUF_INIT(UINT32_MAX);
-    struct rows rows = { .result = result };
-    int status = kl_record_key(&key, &record->id);
-    if (status < 0)
-        kilter_error_set(err, status, "out of memory");
-    else
-        status = kl_db_query(db, &rows.statement, err,
-                             "SELECT claim FROM claims WHERE app = ? AND key = ? ORDER BY claim", "it", record->app,
-                             kilter_buf_view(&key));
-    int more = 0;
-    while (status == 0 && !rows.failed && (more = kl_db_next(db, rows.statement, err)) > 0) {
-        struct kilter_str *claim = add_row(&rows, sizeof(*claim));
-        if (claim)
-            *claim = text(&rows, 0);
-    }
-    if (rows.failed) {
-        kl_db_done(rows.statement);
-        more = kilter_error_set(err, KILTER_E_LIMIT, "the answer is larger than the store gives at once");
-    }
-    kilter_buf_release(&key);
-    record->claims = rows.items;
-    record->claim_count = rows.count;
-    return status < 0 ? status : more;
-}
-
 static int load(struct kl_db *db, const struct kl_query *query, struct kl_rows *result, struct kilter_error *err)
 {
     (void)query;
@@ -267,10 +238,50 @@ static int load(struct kl_db *db, const struct kl_query *query, struct kl_rows *
     return status;
 }
 
+/* The claims of a record come as rows that begin with its key. Both lists are in the order of keys. */
+struct claim_row {
+    struct kilter_str key;
+    struct kilter_str claim;
+};
+
+static void read_claim(struct rows *rows)
+{
+    struct claim_row *row = add_row(rows, sizeof(*row));
+    if (!row)
+        return;
+    row->key = text(rows, 0);
+    row->claim = text(rows, 1);
+}
+
+static void read_key(struct rows *rows)
+{
+    struct kilter_str *key = add_row(rows, sizeof(*key));
+    if (key)
+        *key = text(rows, 0);
+}
+
+/* Gives each record its part of the claims. */
+static int distribute_claims(struct rows *records, struct rows *keys, struct rows *claims, struct kilter_error *err)
+{
+    struct kilter_str *texts = kilter_arena_calloc(records->result->arena, claims->count + 1, sizeof(*texts));
+    if (!texts)
+        return kilter_error_set(err, KILTER_E_LIMIT, "the answer is larger than the store gives at once");
+    const struct claim_row *rows = claims->items;
+    const struct kilter_str *key = keys->items;
+    struct kl_record_row *record = records->items;
+    size_t at = 0;
+    for (size_t i = 0; i < records->count; i++) {
+        record[i].claims = &texts[at];
+        for (; at < claims->count && kilter_str_eq(rows[at].key, key[i]); at++, record[i].claim_count++)
+            texts[at] = rows[at].claim;
+    }
+    return 0;
+}
+
 static int list_records(struct kl_db *db, const struct kl_query *query, struct kl_rows *result,
                         struct kilter_error *err)
 {
-    struct rows rows = { .result = result };
+    struct rows rows = { .result = result }, keys = { .result = result }, claims = { .result = result };
     int status = kl_db_query(db, &rows.statement, err,
                              "SELECT app, api_version, kind, namespace, name, status, schema_version, attributes,"
                              " directives, dependencies, last_good, last_bad, updated FROM inventory WHERE app = ?"
@@ -278,10 +289,19 @@ static int list_records(struct kl_db *db, const struct kl_query *query, struct k
                              "i", query->number);
     if (status == 0)
         status = read_rows(db, &rows, read_record, err);
-    struct kl_record_row *records = rows.items;
-    for (size_t i = 0; status == 0 && i < rows.count; i++)
-        status = read_claims_of(db, &records[i], result, err);
-    result->records = records;
+    if (status == 0)
+        status = kl_db_query(db, &keys.statement, err, "SELECT key FROM inventory WHERE app = ? ORDER BY key", "i",
+                             query->number);
+    if (status == 0)
+        status = read_rows(db, &keys, read_key, err);
+    if (status == 0)
+        status = kl_db_query(db, &claims.statement, err,
+                             "SELECT key, claim FROM claims WHERE app = ? ORDER BY key, claim", "i", query->number);
+    if (status == 0)
+        status = read_rows(db, &claims, read_claim, err);
+    if (status == 0)
+        status = distribute_claims(&rows, &keys, &claims, err);
+    result->records = rows.items;
     result->record_count = rows.count;
     return status;
 }

@@ -63,12 +63,14 @@ static int damaged(struct kilter_error *err, const char *path, const char *how)
 /* Puts the way out into what SQLite said about a damaged file. */
 static int explain(struct kilter_error *err, const char *path, int status)
 {
+    static const char said[] = "the store is damaged: ";
     if (!err || status == 0)
         return status;
     if (err->sys_errno != EUCLEAN)
         return kilter_error_wrap(err, "the store %s", path);
     struct kilter_error cause = *err;
-    return damaged(err, path, cause.message);
+    const char *found = strstr(cause.message, said);
+    return damaged(err, path, found ? found + strlen(said) : cause.message);
 }
 
 static int64_t size_of(const char *path, const char *suffix)
@@ -227,8 +229,13 @@ static int check_pages(struct kl_db *db, const char *path, struct kilter_error *
         status = kl_db_next(db, statement, err);
     if (status < 0)
         return status;
-    const char *text = status > 0 ? (const char *)sqlite3_column_text(statement, 0) : NULL;
-    status = text && strcmp(text, "ok") == 0 ? 0 : damaged(err, path, text ? text : "it cannot be checked");
+    const char *text = status > 0 ? (const char *)sqlite3_column_text(statement, 0) : "it cannot be checked";
+    if (!text) {
+        kl_db_done(statement);
+        return out_of_memory(err);
+    }
+    const char *line = strchr(text, '\n'); /* the first one is a heading, when there are more */
+    status = strcmp(text, "ok") == 0 ? 0 : damaged(err, path, line ? line + 1 : text);
     kl_db_done(statement);
     return status;
 }

@@ -372,7 +372,8 @@ static int read_meta(struct kl_db *db, const char *key, char **ret, struct kilte
         return status;
     if (status == 0)
         return kilter_error_set(err, KILTER_E_INTERNAL, "the store has no %s", key);
-    *ret = strdup((const char *)sqlite3_column_text(statement, 0));
+    const char *text = (const char *)sqlite3_column_text(statement, 0);
+    *ret = text ? strdup(text) : NULL;
     kl_db_done(statement);
     return *ret ? 0 : kilter_error_set(err, KILTER_E_NOMEM, "out of memory");
 }

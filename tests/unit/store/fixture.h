@@ -80,5 +80,6 @@ Suite *suite_commit(void);
 Suite *suite_rows(void);
 Suite *suite_migrate(void);
 Suite *suite_crash(void);
+Suite *suite_memory(void);
 
 #endif

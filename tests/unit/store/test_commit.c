@@ -348,6 +348,31 @@ START_TEST(a_full_disk_loses_nothing)
 }
 END_TEST
 
+START_TEST(a_read_only_file_system_is_named_as_such)
+{
+    char dir[80];
+    snprintf(dir, sizeof(dir), "%s/small", world.dir);
+    ck_assert_int_eq(mkdir(dir, 0700), 0);
+    if (!mount_small(dir)) {
+        fprintf(stderr, "skipped: a_read_only_file_system_is_named_as_such: mounting needs root\n");
+        return;
+    }
+    snprintf(world.path, sizeof(world.path), "%s/state.db", dir);
+    world_open();
+    commit_ok(txn_with_pair("before", "v"));
+    world_close();
+    ck_assert_int_eq(mount(NULL, dir, NULL, MS_REMOUNT | MS_RDONLY, "size=1m"), 0);
+    struct kilter_error err = world_refusal();
+    ck_assert_int_eq(err.sys_errno, EROFS);
+    ck_assert_msg(strstr(err.message, world.path) != NULL, "%s", err.message);
+    ck_assert_int_eq(mount(NULL, dir, NULL, MS_REMOUNT, "size=1m"), 0);
+    world_open();
+    ck_assert_uint_eq(count_pairs("before"), 1);
+    world_close();
+    umount(dir);
+}
+END_TEST
+
 static void note_event(void *data, int64_t last_event)
 {
     *(int64_t *)data = last_event;
@@ -397,6 +422,7 @@ Suite *suite_commit(void)
     tcase_add_test(tc, a_kept_transaction_may_outlive_the_store);
     tcase_add_test(tc, too_much_that_waits_is_refused);
     tcase_add_test(tc, a_full_disk_loses_nothing);
+    tcase_add_test(tc, a_read_only_file_system_is_named_as_such);
     tcase_add_test(tc, a_listener_hears_of_events_and_of_nothing_else);
     tcase_add_test(tc, an_empty_transaction_is_committed);
     suite_add_tcase(suite, tc);
