@@ -14,8 +14,11 @@
 
 #include "wire/frame.h"
 
+#include <kilter/plugin.h>
+
 struct kl_channel;
 struct kl_mirror;
+struct kl_worker;
 
 struct kl_job {
     uint32_t id;
@@ -29,6 +32,7 @@ struct kl_job {
     int64_t deadline_ns;        /* CLOCK_MONOTONIC; 0: none */
 
     /* The channel's and the loop's own. */
+    struct kl_worker *worker;
     struct kl_channel *channel;
     struct kl_mirror *mirror; /* opened when a content is first needed */
     const char *plugin;       /* whose code runs now, or NULL */
@@ -36,6 +40,8 @@ struct kl_job {
     size_t log_count, log_bytes, log_dropped;
     struct kilter_str *secrets; /* texts that must not leave in a message */
     size_t secret_count, secret_capacity;
+    uint64_t output, max_output; /* bytes of items so far, and at most; 0: no limit */
+    int64_t look_ns;             /* when to look at the socket again */
     bool cancelled;
     bool done;
 };
