@@ -16,9 +16,5 @@
  * absent. */
 int kl_inspect(const char *file, struct kilter_str name, struct kilter_arena *arena, struct kilter_value **ret,
                struct kilter_error *err);
-/* The tables that a descriptor stands for, in the arena, for checking and describing options; they fill nothing.
- * NULL when out of memory. */
-const struct kl_plugin_schemas *kl_inspect_schemas(struct kilter_arena *arena,
-                                                   const struct kilter_value *descriptor);
 
 #endif

@@ -4,6 +4,7 @@
 #include "base/paths.h"
 #include "cli/api.h"
 #include "cli/inspect.h"
+#include "manifest/descriptor.h"
 #include "cli/plugin_text.h"
 #include "cli/text.h"
 
@@ -107,7 +108,7 @@ static const struct kl_plugin_schemas *look_up(void *data, struct kilter_str nam
     if (r == 0)
         r = kl_inspect(found, name, looker->cli->arena, &descriptor, &err);
     if (r == 0)
-        return kl_inspect_schemas(looker->cli->arena, descriptor);
+        return kl_plugin_schemas_of(looker->cli->arena, descriptor);
     kilter_diag_add(looker->diags, KILTER_ERROR, "manifest.plugin", nowhere, NULL, "plugin %.*s: %s",
                     KILTER_STR_ARG(name), err.message);
     return NULL;
@@ -197,7 +198,7 @@ int kl_cli_schema(struct kl_cli *cli)
             return KL_EXIT_ERROR;
         }
         const char *name = kilter_arena_str(cli->arena, kilter_get_text(descriptor, "name")).ptr;
-        plugins[count++] = (struct kl_named_schemas){ name, kl_inspect_schemas(cli->arena, descriptor) };
+        plugins[count++] = (struct kl_named_schemas){ name, kl_plugin_schemas_of(cli->arena, descriptor) };
     }
     int r = kl_manifest_schema_write(&out, plugins, count);
     if (r == 0)

@@ -358,7 +358,7 @@ static void on_planned(void *data, const struct kl_job_outcome *outcome)
     if (app->identity[0] && !kilter_str_eq_c(identity, app->identity)) {
         kl_pass_fail(pass, KL_REASON_PLAN_FAILED, false, NULL, NULL,
                      "target '%s' is another system now: it was %s and is %.*s. Nothing is planned before you say "
-                     "'kilter state accept %s'",
+                     "'kilter accept %s'",
                      app->def->target->name.ptr, app->identity, KILTER_STR_ARG(identity), app->name);
         return;
     }

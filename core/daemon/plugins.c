@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/paths.h"
+#include "manifest/descriptor.h"
 
 #define DESCRIBE_DEADLINE_MS 10000
 
@@ -23,66 +24,18 @@ struct describe {
     struct kl_plugin_state *plugin;
 };
 
-/* --- descriptors into tables ------------------------------------------------------------------ */
-static const char *text_or_null(struct kilter_arena *arena, struct kilter_str text)
-{
-    return text.ptr ? kilter_arena_str(arena, text).ptr : NULL;
-}
-
-static const char *const *choices_of(struct kilter_arena *arena, const struct kilter_value *list)
-{
-    size_t count = kilter_list_size(list);
-    const char **choices = kilter_arena_calloc(arena, count + 1, sizeof *choices);
-    for (size_t i = 0; choices && i < count; i++)
-        choices[i] = text_or_null(arena, kilter_text(kilter_list_at(list, i)));
-    return choices;
-}
-
-/* The table that a list of options in a descriptor stands for; nothing is ever filled by it here. */
-static const struct kilter_config_schema *schema_of(struct kilter_arena *arena, const struct kilter_value *list)
-{
-    if (!list)
-        return NULL;
-    size_t count = kilter_list_size(list);
-    struct kilter_config_schema *schema = kilter_arena_alloc(arena, sizeof *schema);
-    struct kilter_option *options = kilter_arena_calloc(arena, count ? count : 1, sizeof *options);
-    if (!schema || !options)
-        return NULL;
-    for (size_t i = 0; i < count; i++) {
-        const struct kilter_value *row = kilter_list_at(list, i);
-        int64_t type = 0, flags = 0;
-        kilter_get_int(row, "type", &type);
-        kilter_get_int(row, "flags", &flags);
-        kilter_get_int(row, "minimum", &options[i].minimum);
-        kilter_get_int(row, "maximum", &options[i].maximum);
-        options[i].name = text_or_null(arena, kilter_get_text(row, "name"));
-        options[i].type = (enum kilter_option_type)type;
-        options[i].flags = (uint32_t)flags;
-        options[i].default_text = text_or_null(arena, kilter_get_text(row, "default"));
-        options[i].summary = text_or_null(arena, kilter_get_text(row, "summary"));
-        if (kilter_get(row, "choices"))
-            options[i].choices = choices_of(arena, kilter_get(row, "choices"));
-    }
-    *schema = (struct kilter_config_schema){ sizeof *schema, sizeof *options, 0, options, count };
-    return schema;
-}
-
 static void take_descriptor(struct kl_plugin_state *plugin, const struct kilter_value *descriptor)
 {
-    struct kilter_arena *arena = plugin->arena;
-    const struct kilter_value *renderer = kilter_get(descriptor, "renderer"), *target = kilter_get(descriptor, "target");
-    plugin->descriptor = kilter_value_copy(arena, descriptor);
+    const struct kl_plugin_schemas *schemas;
+    plugin->descriptor = kilter_value_copy(plugin->arena, descriptor);
+    schemas = plugin->descriptor ? kl_plugin_schemas_of(plugin->arena, plugin->descriptor) : NULL;
+    if (!schemas) {
+        plugin->descriptor = NULL;
+        snprintf(plugin->error, sizeof plugin->error, "out of memory");
+        return;
+    }
+    plugin->schemas = *schemas;
     snprintf(plugin->version, sizeof plugin->version, "%.*s", KILTER_STR_ARG(kilter_get_text(descriptor, "version")));
-    plugin->schemas = (struct kl_plugin_schemas){
-        .is_renderer = renderer != NULL,
-        .is_target = target != NULL,
-        .config = schema_of(arena, kilter_get(descriptor, "config")),
-        .renderer = schema_of(arena, kilter_get(renderer, "options")),
-        .target = schema_of(arena, kilter_get(target, "options")),
-        .allow = schema_of(arena, kilter_get(target, "allow")),
-        .summary = text_or_null(arena, kilter_get_text(descriptor, "summary")),
-    };
-    kilter_get_bool(renderer, "detect", &plugin->schemas.detects);
 }
 
 /* --- describing ----------------------------------------------------------------------------------- */
