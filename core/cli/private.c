@@ -7,6 +7,7 @@
 #include "cli/api.h"
 #include "cli/text.h"
 #include "http/client.h"
+#include "manifest/manifest.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -17,13 +18,13 @@
 
 #define START_NS (INT64_C(30) * KL_NS_PER_S)
 #define END_NS (INT64_C(20) * KL_NS_PER_S)
-#define HELD "kilterd.socket=" /* how a daemon names the one that holds its store, on a line of standard output */
 
 extern char **environ;
 
 struct kl_private {
     pid_t pid; /* 0: it has ended */
-    char *directory, *socket, *log, *said;
+    int leash; /* its standard input: it ends when this closes, however we end */
+    char *directory, *socket, *log;
     char *held; /* the socket of the daemon that holds the store; NULL: this one is in charge */
 };
 
@@ -52,14 +53,19 @@ static int make_directory(struct kl_private *daemon, struct kl_cli *cli)
         return KILTER_E_IO;
     }
     if (asprintf(&daemon->socket, "%s/kilterd.sock", daemon->directory) < 0 ||
-        asprintf(&daemon->log, "%s/log", daemon->directory) < 0 ||
-        asprintf(&daemon->said, "%s/said", daemon->directory) < 0)
+        asprintf(&daemon->log, "%s/log", daemon->directory) < 0)
         return KILTER_E_NOMEM;
     return 0;
 }
 
 static int spawn_daemon(struct kl_private *daemon, const char *program, const char *manifest)
 {
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    int leash[2];
+    if (pipe2(leash, O_CLOEXEC) < 0)
+        return errno;
+    daemon->leash = leash[1];
     char *argv[] = { strdup(program),
                      strdup("--manifest"),
                      strdup(manifest),
@@ -67,21 +73,21 @@ static int spawn_daemon(struct kl_private *daemon, const char *program, const ch
                      strdup("--socket"),
                      strdup(daemon->socket),
                      NULL };
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
     int r = posix_spawn_file_actions_init(&actions);
     posix_spawnattr_init(&attributes);
     /* A group of its own: the terminal's interrupt comes to us, and we end it in order. */
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
-    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, daemon->said, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, daemon->log, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    posix_spawn_file_actions_adddup2(&actions, leash[0], STDIN_FILENO);
+    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, daemon->log, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND,
+                                     0600);
+    posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO);
     if (r == 0)
         r = posix_spawn(&daemon->pid, program, &actions, &attributes, argv, environ);
     if (r != 0)
         daemon->pid = 0;
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
+    close(leash[0]);
     for (size_t i = 0; argv[i]; i++)
         free(argv[i]);
     return r;
@@ -118,17 +124,32 @@ static bool is_cancelled(const struct kl_cli *cli)
     return cli->cancel_fd >= 0 && poll(&fd, 1, 0) == 1;
 }
 
-/* The socket of the daemon that holds the store, when ours ended for that reason. */
-static char *read_held(const struct kl_private *daemon)
+/* Whether a daemon at `socket` works on the store of this manifest. */
+static bool holds_store(struct kl_cli *cli, const char *socket, const struct kl_manifest *manifest)
 {
-    KL_CLEANUP(kl_fclosep) FILE *file = fopen(daemon->said, "re");
-    char line[4096];
-    while (file && fgets(line, sizeof(line), file)) {
-        line[strcspn(line, "\n")] = '\0';
-        if (strncmp(line, HELD, strlen(HELD)) == 0)
-            return strdup(line + strlen(HELD));
+    const char *named = cli->args.socket;
+    struct kilter_value *status = NULL;
+    cli->args.socket = socket;
+    int r = kl_api_try(cli, "/api/v1/status", &status);
+    cli->args.socket = named;
+    return r == 0 && kilter_str_starts(kilter_get_text(status, "store"), manifest->daemon.state_directory);
+}
+
+/* The socket of the daemon that holds the store; NULL when there is none, and ours ended for another reason. */
+static char *find_holder(struct kl_cli *cli, const char *path)
+{
+    struct kilter_diags *diags = kilter_diags_new(1);
+    struct kl_manifest *manifest = NULL;
+    char *holder = NULL;
+    if (kl_manifest_load(path, NULL, &manifest, diags) == 0) {
+        const char *const sockets[] = { manifest->daemon.socket_path.ptr, kl_api_socket(cli) };
+        for (size_t i = 0; i < 2 && !holder; i++)
+            if (sockets[i] && holds_store(cli, sockets[i], manifest))
+                holder = strdup(sockets[i]);
     }
-    return NULL;
+    kl_manifest_unref(manifest);
+    kilter_diags_free(diags);
+    return holder;
 }
 
 /* What it said before it ended: its diagnostics are the answer to the user. */
@@ -140,12 +161,12 @@ static void show_log(struct kl_cli *cli, const struct kl_private *daemon)
         kl_put_block(cli->err, kilter_str_c(line), "  ");
 }
 
-static int await_daemon(struct kl_cli *cli, struct kl_private *daemon)
+static int await_daemon(struct kl_cli *cli, struct kl_private *daemon, const char *manifest)
 {
     int64_t end = kl_clock_monotonic_ns() + START_NS;
     while (!answers(daemon)) {
         if (has_ended(daemon)) {
-            daemon->held = read_held(daemon);
+            daemon->held = find_holder(cli, manifest);
             if (daemon->held)
                 return 0;
             kl_cli_complain(cli, "kilterd could not work with this manifest:");
@@ -181,6 +202,7 @@ int kl_private_start(struct kl_cli *cli, const char *manifest, struct kl_private
         free(daemon);
         return KILTER_E_NOMEM;
     }
+    daemon->leash = -1;
     int r = make_directory(daemon, cli);
     if (r == 0) {
         int code = spawn_daemon(daemon, program, manifest);
@@ -190,7 +212,7 @@ int kl_private_start(struct kl_cli *cli, const char *manifest, struct kl_private
         }
     }
     if (r == 0)
-        r = await_daemon(cli, daemon);
+        r = await_daemon(cli, daemon, manifest);
     if (r < 0) {
         kl_private_stop(daemon);
         return r;
@@ -224,7 +246,8 @@ void kl_private_stop(struct kl_private *daemon)
     if (!daemon)
         return;
     end_process(daemon);
-    const char *const files[] = { daemon->socket, daemon->log, daemon->said };
+    kl_closep(&daemon->leash);
+    const char *const files[] = { daemon->socket, daemon->log };
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
         if (files[i])
             unlink(files[i]);
@@ -233,7 +256,6 @@ void kl_private_stop(struct kl_private *daemon)
     free(daemon->directory);
     free(daemon->socket);
     free(daemon->log);
-    free(daemon->said);
     free(daemon->held);
     free(daemon);
 }
