@@ -252,8 +252,9 @@ char *kl_outcome_of_done(const struct kl_worker *worker, const struct kl_job *jo
         ret->status = KILTER_E_CANCELLED;
         ret->class = KL_JOB_TRANSIENT;
         message = strdup("cancelled");
-    } else if (worker->end == KL_END_DEADLINE &&
-               (ret->status == KILTER_E_CANCELLED || ret->status == KILTER_E_TIMEOUT)) {
+    } else if (ret->status == KILTER_E_CANCELLED ||
+               (ret->status == KILTER_E_TIMEOUT && worker->end == KL_END_DEADLINE)) {
+        /* Nobody cancelled it: the worker did, at its deadline, which may be a moment before ours. */
         ret->status = KILTER_E_TIMEOUT;
         message = late(worker, job);
     } else {

@@ -12,3 +12,9 @@ set_target_properties(pool-fake-worker PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMA
 kilter_unit_test(daemon-pool LIBRARIES kl-pool
   SOURCES ${here}/pool_test.c ${here}/pool_limits_test.c ${here}/pool_harness.c)
 add_dependencies(unit-daemon-pool pool-fake-worker)
+
+# The real worker, and a plugin that misbehaves in every callback.
+add_subdirectory(${CMAKE_SOURCE_DIR}/tests/fixtures/plugins/hostile ${CMAKE_BINARY_DIR}/tests/fixtures/hostile)
+kilter_unit_test(daemon-hostile LIBRARIES kl-pool
+  SOURCES ${here}/pool_hostile_test.c ${here}/pool_harness.c)
+add_dependencies(unit-daemon-hostile kilter-worker fixture-hostile)
