@@ -284,14 +284,14 @@ static void make(struct kl_load *load, const struct kl_entry *entry, const struc
 }
 
 /* --- environments ------------------------------------------------------------------------------------ */
-static void make_in(struct kl_load *load, const struct kl_entry *entry, const struct kilter_value *name,
+static bool make_in(struct kl_load *load, const struct kl_entry *entry, const struct kilter_value *name,
                     const char *what)
 {
     struct kl_entry *environment = kl_load_named(load, &load->environments, name, what);
     const struct kl_stage *stage = environment ? kl_load_stage(load, environment->name) : NULL;
 
     if (!stage)
-        return;
+        return false;
     environment->used = true;
     struct kilter_str full = kl_load_full_name(load, entry->name, stage->name);
     if (kl_map_has(&load->drafts, full))
@@ -299,15 +299,30 @@ static void make_in(struct kl_load *load, const struct kl_entry *entry, const st
                       "%s: environment \"%.*s\" is listed twice", what, KILTER_STR_ARG(stage->name));
     else
         make(load, entry, stage);
+    return true;
+}
+
+/* Any environment, for looking at an app that is in none: nothing of it will be used. */
+static const struct kl_stage *any_stage(struct kl_load *load)
+{
+    const struct kl_stage *found = kl_load_stage(load, KILTER_STR(""));
+    size_t at = 0;
+    struct kilter_str key;
+    void *value;
+
+    while (kl_map_next(&load->stages, &at, &key, &value))
+        found = value;
+    return found;
 }
 
 static void make_everywhere(struct kl_load *load, const struct kl_entry *entry)
 {
     const struct kilter_value *list = kilter_get(entry->value, "environments");
+    bool made = false;
     char what[200];
 
     snprintf(what, sizeof what, "app \"%.*s\"", KILTER_STR_ARG(kilter_str_sub(entry->name, 0, 100)));
-    if (!list || kl_value_is_null(list) || kilter_type_of(list) == KILTER_MAP) {
+    if (!list || kilter_type_of(list) == KILTER_MAP) {
         make(load, entry, kl_load_stage(load, KILTER_STR("")));
         return;
     }
@@ -315,7 +330,9 @@ static void make_everywhere(struct kl_load *load, const struct kl_entry *entry)
         kl_report_add(&load->report, KILTER_ERROR, "manifest.environment", kilter_origin_of(list),
                       "name some, or leave the key out", "%s: lists no environment, so it would not exist", what);
     for (size_t i = 0; i < kl_strings_count(list); i++)
-        make_in(load, entry, kl_strings_at(list, i), what);
+        made = make_in(load, entry, kl_strings_at(list, i), what) || made;
+    if (!made)
+        make(load, entry, any_stage(load));
 }
 
 void kl_load_apps(struct kl_load *load)

@@ -7,7 +7,7 @@
 
 /* What is compared of an app, source or target. */
 struct item {
-    struct kilter_str name, moved_from;
+    struct kilter_str name;
     const char *digest;
     const void *thing;
 };
@@ -17,74 +17,91 @@ typedef struct item (*item_at)(const struct kl_manifest *manifest, size_t index)
 static struct item app_at(const struct kl_manifest *manifest, size_t index)
 {
     const struct kl_app *app = &manifest->apps[index];
-    return (struct item){ app->name, app->moved_from, app->digest, app };
+    return (struct item){ app->name, app->digest, app };
 }
 
 static struct item source_at(const struct kl_manifest *manifest, size_t index)
 {
     const struct kl_source *source = &manifest->sources[index];
-    return (struct item){ source->name, { NULL, 0 }, source->digest, source };
+    return (struct item){ source->name, source->digest, source };
 }
 
 static struct item target_at(const struct kl_manifest *manifest, size_t index)
 {
     const struct kl_target *target = &manifest->targets[index];
-    return (struct item){ target->name, { NULL, 0 }, target->digest, target };
+    return (struct item){ target->name, target->digest, target };
 }
 
-struct side {
-    const struct kl_manifest *manifest;
-    size_t count;
+/* One of the three lists of two manifests. */
+struct pair {
+    const struct kl_manifest *before, *after;
+    size_t before_count, after_count;
+    item_at at;
 };
 
-/* Walks both in order of name; then what was renamed takes the place of what it was. */
-static int compare(struct side before, struct side after, item_at at, struct kl_manifest_move **ret_moves,
-                   size_t *ret_count)
+/* Both in order of name, side by side. */
+static size_t walk(const struct pair *p, struct kl_manifest_move *moves)
 {
-    struct kl_manifest_move *moves = calloc(before.count + after.count + 1, sizeof *moves);
+    size_t i = 0, j = 0, count = 0;
+
+    while (i < p->before_count || j < p->after_count) {
+        struct item old = { 0 }, new = { 0 };
+        if (i < p->before_count)
+            old = p->at(p->before, i);
+        if (j < p->after_count)
+            new = p->at(p->after, j);
+        int order = !old.thing ? 1 : !new.thing ? -1 : kilter_str_cmp(old.name, new.name);
+        if (order < 0)
+            moves[count++] = (struct kl_manifest_move){ KL_MOVED_REMOVED, old.thing, NULL };
+        else if (order > 0)
+            moves[count++] = (struct kl_manifest_move){ KL_MOVED_ADDED, NULL, new.thing };
+        else if (strcmp(old.digest, new.digest) == 0)
+            moves[count++] = (struct kl_manifest_move){ KL_MOVED_NOT, old.thing, new.thing };
+        else
+            moves[count++] = (struct kl_manifest_move){ KL_MOVED_CHANGED, old.thing, new.thing };
+        i += order <= 0;
+        j += order >= 0;
+    }
+    return count;
+}
+
+/* Only apps have old names. What was removed goes into the added one that says to be it; how many are left. */
+static size_t join_renamed(struct kl_manifest_move *moves, size_t count, int *ret_status)
+{
     struct kl_map removed = KL_MAP_INIT;
-    size_t i = 0, j = 0, count = 0, kept = 0;
+    size_t kept = 0;
+
+    *ret_status = 0;
+    for (size_t i = 0; i < count && *ret_status == 0; i++)
+        if (moves[i].moved == KL_MOVED_REMOVED)
+            *ret_status = kl_map_put(&removed, ((const struct kl_app *)moves[i].before)->name, &moves[i], NULL);
+    for (size_t i = 0; i < count; i++) {
+        const struct kl_app *app = moves[i].after;
+        struct kl_manifest_move *old =
+            moves[i].moved == KL_MOVED_ADDED && app->moved_from.len ? kl_map_get(&removed, app->moved_from) : NULL;
+        if (!old || !old->before)
+            continue;
+        moves[i] = (struct kl_manifest_move){ KL_MOVED_RENAMED, old->before, app };
+        old->before = NULL;
+    }
+    for (size_t i = 0; i < count; i++)
+        if (moves[i].before || moves[i].after)
+            moves[kept++] = moves[i];
+    kl_map_release(&removed, NULL);
+    return kept;
+}
+
+static int compare(const struct pair *p, struct kl_manifest_move **ret_moves, size_t *ret_count)
+{
+    struct kl_manifest_move *moves = calloc(p->before_count + p->after_count + 1, sizeof *moves);
     int rc = 0;
 
     if (!moves)
         return KILTER_E_NOMEM;
-    while (rc == 0 && (i < before.count || j < after.count)) {
-        struct item old = { 0 }, new = { 0 };
-        if (i < before.count)
-            old = at(before.manifest, i);
-        if (j < after.count)
-            new = at(after.manifest, j);
-        int order = !old.thing ? 1 : !new.thing ? -1 : kilter_str_cmp(old.name, new.name);
-        struct kl_manifest_move *move = &moves[count++];
-        if (order < 0) {
-            *move = (struct kl_manifest_move){ KL_MOVED_REMOVED, old.thing, NULL };
-            rc = kl_map_put(&removed, old.name, move, NULL);
-        } else if (order > 0) {
-            *move = (struct kl_manifest_move){ KL_MOVED_ADDED, NULL, new.thing };
-        } else {
-            bool same = strcmp(old.digest, new.digest) == 0;
-            *move = (struct kl_manifest_move){ same ? KL_MOVED_NOT : KL_MOVED_CHANGED, old.thing, new.thing };
-        }
-        i += order <= 0;
-        j += order >= 0;
-    }
-    for (size_t k = 0; k < after.count; k++) {
-        struct item new = at(after.manifest, k);
-        struct kl_manifest_move *gone = new.moved_from.len ? kl_map_get(&removed, new.moved_from) : NULL;
-        for (size_t m = 0; gone && m < count; m++) {
-            if (moves[m].moved != KL_MOVED_ADDED || moves[m].after != new.thing)
-                continue;
-            moves[m] = (struct kl_manifest_move){ KL_MOVED_RENAMED, gone->before, new.thing };
-            gone->moved = 0;
-            gone->before = NULL;
-        }
-    }
-    for (size_t m = 0; m < count; m++)
-        if (moves[m].before || moves[m].after)
-            moves[kept++] = moves[m];
-    kl_map_release(&removed, NULL);
+    *ret_count = walk(p, moves);
+    if (p->at == app_at)
+        *ret_count = join_renamed(moves, *ret_count, &rc);
     *ret_moves = moves;
-    *ret_count = kept;
     return rc;
 }
 
@@ -119,14 +136,14 @@ int kl_manifest_diff(const struct kl_manifest *before, const struct kl_manifest 
     const struct kl_manifest *old = before ? before : &none;
     struct kl_manifest_diff diff = { 0 };
 
-    int rc = compare((struct side){ old, old->app_count }, (struct side){ after, after->app_count }, app_at,
-                     &diff.apps, &diff.app_count);
+    const struct pair apps = { old, after, old->app_count, after->app_count, app_at };
+    const struct pair sources = { old, after, old->source_count, after->source_count, source_at };
+    const struct pair targets = { old, after, old->target_count, after->target_count, target_at };
+    int rc = compare(&apps, &diff.apps, &diff.app_count);
     if (rc == 0)
-        rc = compare((struct side){ old, old->source_count }, (struct side){ after, after->source_count },
-                     source_at, &diff.sources, &diff.source_count);
+        rc = compare(&sources, &diff.sources, &diff.source_count);
     if (rc == 0)
-        rc = compare((struct side){ old, old->target_count }, (struct side){ after, after->target_count },
-                     target_at, &diff.targets, &diff.target_count);
+        rc = compare(&targets, &diff.targets, &diff.target_count);
     if (rc < 0) {
         kl_manifest_diff_release(&diff);
         return rc;

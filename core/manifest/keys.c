@@ -145,7 +145,8 @@ static const char *limit_text(const struct kl_key *key, int64_t value, char text
 {
     if (key->type == KL_KEY_DURATION)
         return kilter_format_duration(value, text);
-    snprintf(text, 32, "%" PRId64, value);
+    bool mib = key->type == KL_KEY_SIZE && value % (1 << 20) == 0;
+    snprintf(text, 32, "%" PRId64 "%s", mib ? value >> 20 : value, mib ? "Mi" : "");
     return text;
 }
 
@@ -480,8 +481,8 @@ bool kl_table_fill(struct kl_report *report, const struct kl_table *table, const
     for (size_t i = 0; i < table->count; i++) {
         const struct kl_key *key = &table->keys[i];
         struct place p = { report, key, kilter_get(map, key->name), what };
-        if (p.value && !(kl_value_is_null(p.value) && key->type > KL_KEY_TABLE && key->type != KL_KEY_STRINGS &&
-                         !(key->flags & KL_KEY_REQUIRED))) {
+        if (p.value &&
+            !(kl_value_is_null(p.value) && key->type > KL_KEY_TABLE && !(key->flags & KL_KEY_REQUIRED))) {
             sound = take(&p, require, (char *)ret_struct + key->offset) && sound;
         } else if (require && key->flags & KL_KEY_REQUIRED) {
             kl_report_add(report, KILTER_ERROR, "manifest.required", kilter_origin_of(map), NULL,

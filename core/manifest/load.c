@@ -178,11 +178,11 @@ static void run(struct kl_load *load, const char *path, const struct kilter_str 
         kl_load_graph(load);
 }
 
-static int start(struct kl_load *load, const struct kl_manifest_options *options, struct kilter_diags *diags)
+static int start(struct kl_load *load, const struct kl_manifest_options *options)
 {
     load->arena = kilter_arena_new(ARENA_MAX);
     load->manifest = load->arena ? kilter_arena_alloc(load->arena, sizeof *load->manifest) : NULL;
-    if (!load->manifest || kl_report_init(&load->report, load->arena, diags) < 0) {
+    if (!load->manifest || kl_report_init(&load->report, load->arena) < 0) {
         kilter_arena_free(load->arena);
         return KILTER_E_NOMEM;
     }
@@ -207,10 +207,11 @@ static int load_any(const char *path, const struct kilter_str *text, const struc
 {
     struct kl_load load = { 0 };
 
-    int rc = start(&load, options, diags);
+    int rc = start(&load, options);
     if (rc < 0)
         return rc;
     run(&load, path, text);
+    kl_report_finish(&load.report, kilter_str_c(path), diags);
     rc = load.report.status ? load.report.status : load.report.errors ? KILTER_E_INVALID : 0;
     if (rc == KILTER_E_NOMEM)
         kilter_diag_add(diags, KILTER_ERROR, "manifest.memory", (struct kilter_origin){ kilter_str_c(path), 0, 0 },

@@ -35,6 +35,7 @@ struct kl_stage {
     struct kilter_str name;
     const struct kl_entry *entry; /* NULL outside of all */
     struct kl_raw_environment raw;
+    bool sources_wrong; /* what it changes in sources is not to be used */
     struct kl_scope scope;
 };
 

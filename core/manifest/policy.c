@@ -47,10 +47,9 @@ static struct kl_policy from_raw(const struct kl_raw_policy *raw, struct kilter_
 static void apply(struct kl_load *load, const struct kilter_value *map, const char *what, struct kl_raw_policy *raw)
 {
     kl_table_fill(&load->report, &kl_table_policy, map, what, true, raw);
-    if (raw->retry.first_ns > raw->retry.max_ns)
-        kl_report_add(&load->report, KILTER_ERROR, "manifest.range",
-                      kilter_origin_of(kilter_get(map, "retry") ? kilter_get(map, "retry") : map), NULL,
-                      "%s: the first wait of \"retry\" is longer than its longest", what);
+    if (kilter_get(map, "retry") && raw->retry.first_ns > raw->retry.max_ns)
+        kl_report_add(&load->report, KILTER_ERROR, "manifest.range", kilter_origin_of(kilter_get(map, "retry")),
+                      NULL, "%s: the first wait of \"retry\" is longer than its longest", what);
 }
 
 static void make(struct kl_load *load, struct kilter_str name, const struct kilter_value *map,

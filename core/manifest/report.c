@@ -2,20 +2,25 @@
 #include "manifest/report.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #define SEEN_MAX 20000u /* beyond it nothing is told apart any more, and nobody reads on */
 
-int kl_report_init(struct kl_report *report, struct kilter_arena *arena, struct kilter_diags *diags)
+int kl_report_init(struct kl_report *report, struct kilter_arena *arena)
 {
-    *report = (struct kl_report){ .arena = arena, .diags = diags, .scratch = kilter_diags_new(0) };
-    return report->scratch ? 0 : KILTER_E_NOMEM;
+    *report = (struct kl_report){ .arena = arena, .kept = kilter_diags_new(0), .scratch = kilter_diags_new(0) };
+    if (report->kept && report->scratch)
+        return 0;
+    kl_report_release(report);
+    return KILTER_E_NOMEM;
 }
 
 void kl_report_release(struct kl_report *report)
 {
     kilter_diags_free(report->scratch);
+    kilter_diags_free(report->kept);
     kl_map_release(&report->seen, NULL);
-    report->scratch = NULL;
+    report->scratch = report->kept = NULL;
 }
 
 void kl_report_nomem(struct kl_report *report)
@@ -43,8 +48,7 @@ static void pass_on(struct kl_report *report, const struct kilter_diag *diag)
         return;
     if (diag->severity == KILTER_ERROR)
         report->errors++;
-    if (report->diags)
-        kilter_diag_copy(report->diags, diag);
+    kilter_diag_copy(report->kept, diag);
 }
 
 void kl_report_add(struct kl_report *report, enum kilter_severity severity, const char *code,
@@ -70,6 +74,46 @@ void kl_report_flush(struct kl_report *report)
     for (size_t i = 0; i < kilter_diags_count(report->scratch); i++)
         pass_on(report, kilter_diags_at(report->scratch, i));
     kilter_diags_clear(report->scratch);
+}
+
+struct ranked {
+    const struct kilter_diag *diag;
+    bool later;  /* not in the first file */
+    size_t rank; /* as it was kept */
+};
+
+static int by_place(const void *a, const void *b)
+{
+    const struct ranked *left = a, *right = b;
+    const struct kilter_origin *x = &left->diag->origin, *y = &right->diag->origin;
+
+    if (left->later != right->later)
+        return left->later ? 1 : -1;
+    int order = kilter_str_cmp(x->file, y->file);
+    if (order == 0)
+        order = (x->line > y->line) - (x->line < y->line);
+    if (order == 0)
+        order = (x->column > y->column) - (x->column < y->column);
+    return order ? order : left->rank > right->rank ? 1 : -1;
+}
+
+void kl_report_finish(struct kl_report *report, struct kilter_str first, struct kilter_diags *diags)
+{
+    size_t count = kilter_diags_count(report->kept);
+    struct ranked *ranked = kilter_arena_calloc(report->arena, count, sizeof *ranked);
+
+    for (size_t i = 0; i < count; i++) {
+        const struct kilter_diag *diag = kilter_diags_at(report->kept, i);
+        if (ranked)
+            ranked[i] = (struct ranked){ diag, !kilter_str_eq(diag->origin.file, first), i };
+        else
+            kilter_diag_copy(diags, diag); /* unsorted is better than not at all */
+    }
+    if (!ranked || count == 0)
+        return;
+    qsort(ranked, count, sizeof *ranked, by_place);
+    for (size_t i = 0; i < count; i++)
+        kilter_diag_copy(diags, ranked[i].diag);
 }
 
 const char *kl_report_nearest(struct kl_report *report, struct kilter_str word, const struct kilter_str *names,

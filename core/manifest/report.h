@@ -3,9 +3,10 @@
  * report.h: the diagnostics of one load, each said once.
  *
  * An app that exists in five environments is checked five times; what is wrong
- * with its text is to be said once. A report passes on to a list of diagnostics
- * what it has not passed on before, and remembers whether there was an error.
- * It lives on the stack of one load.
+ * with its text is to be said once, and in the order in which a person reads
+ * the text. A report keeps what it has not kept before, remembers whether there
+ * was an error, and in the end gives all of it to a list of diagnostics. It
+ * lives on the stack of one load.
  */
 #ifndef KL_MANIFEST_REPORT_H
 #define KL_MANIFEST_REPORT_H
@@ -16,15 +17,17 @@
 
 struct kl_report {
     struct kilter_arena *arena;   /* for hints */
-    struct kilter_diags *diags;   /* where to; may be NULL */
+    struct kilter_diags *kept;    /* what is to be said */
     struct kilter_diags *scratch; /* for functions that take a list themselves: give them this, then flush */
     struct kl_map seen;
     size_t errors;
     int status; /* KILTER_E_NOMEM once memory ran out, else 0 */
 };
 
-int kl_report_init(struct kl_report *report, struct kilter_arena *arena, struct kilter_diags *diags);
+int kl_report_init(struct kl_report *report, struct kilter_arena *arena);
 void kl_report_release(struct kl_report *report);
+/* Gives everything to `diags` (may be NULL) in the order of the text: `first` before the other files. */
+void kl_report_finish(struct kl_report *report, struct kilter_str first, struct kilter_diags *diags);
 
 /* As kilter_diag_add. */
 void kl_report_add(struct kl_report *report, enum kilter_severity severity, const char *code,

@@ -130,12 +130,13 @@ static void check_http_credentials(const struct draft *d, const struct kl_creden
     const struct kilter_value *at = kilter_get(d->value, "credentials");
 
     refuse_keys(d, ssh_keys, "is for ssh, and the url is not");
-    if (is_set(&c->password) && c->username.len == 0)
+    bool password = kilter_get(at, "password") != NULL;
+    if (password && c->username.len == 0)
         problem(d, at, "manifest.credentials", "with an access token any name will do at most hosts",
                 "\"password\" needs \"username\"");
-    if (c->username.len && !is_set(&c->password))
+    if (c->username.len && !password)
         problem(d, at, "manifest.credentials", NULL, "\"username\" needs \"password\"");
-    if (is_set(&c->token) && is_set(&c->password))
+    if (is_set(&c->token) && password)
         problem(d, at, "manifest.credentials", NULL, "\"token\" and \"password\" exclude each other");
     if (is_set(&c->certificate) != is_set(&c->key))
         problem(d, at, "manifest.credentials", NULL, "\"certificate\" and \"key\" go together");
@@ -204,24 +205,34 @@ static void check_rest(const struct draft *d)
 }
 
 /* --- instances ------------------------------------------------------------------------------ */
+/* Sets a key, which goes along for its place. */
+static int put_key(struct kilter_arena *arena, struct kilter_value *to, const struct kilter_value *from,
+                   size_t index)
+{
+    const struct kilter_value *key = kilter_map_key_at(from, index);
+
+    if (kilter_map_find(to, kilter_text(key)) >= 0)
+        return kilter_map_set(arena, to, kilter_text(key), kilter_map_at(from, index));
+    struct kilter_value *copy = kilter_value_copy(arena, key);
+    return copy ? kilter_map_add(arena, to, copy, kilter_map_at(from, index)) : KILTER_E_NOMEM;
+}
+
 /* The source's map with an environment's keys in the place of its own. */
 static const struct kilter_value *merge(struct kl_load *load, const struct kilter_value *base,
                                         const struct kilter_value *over)
 {
     struct kilter_value *merged = kilter_map(load->arena);
+    int rc = merged ? 0 : KILTER_E_NOMEM;
 
     if (merged)
         kilter_set_origin(merged, kilter_origin_of(base));
-    for (int pass = 0; merged && pass < 2; pass++) {
-        const struct kilter_value *from = pass ? over : base;
-        for (size_t i = 0; i < kilter_map_size(from); i++)
-            if (kilter_map_set(load->arena, merged, kilter_text(kilter_map_key_at(from, i)),
-                               kilter_map_at(from, i)) < 0)
-                merged = NULL;
-    }
-    if (!merged)
+    for (size_t i = 0; rc == 0 && i < kilter_map_size(base); i++)
+        rc = put_key(load->arena, merged, base, i);
+    for (size_t i = 0; rc == 0 && i < kilter_map_size(over); i++)
+        rc = put_key(load->arena, merged, over, i);
+    if (rc < 0)
         kl_report_nomem(&load->report);
-    return merged;
+    return rc < 0 ? NULL : merged;
 }
 
 static struct kl_source *make(struct kl_load *load, const struct kl_entry *entry, const struct kl_stage *stage,
@@ -265,8 +276,8 @@ static const struct kl_source *instance(struct kl_load *load, const struct kl_en
     const struct kilter_value *over = kilter_map_get(stage->raw.sources, entry->name);
     const struct kilter_value *value = entry->value;
 
-    if (kilter_type_of(over ? over : value) != KILTER_MAP || kilter_type_of(value) != KILTER_MAP)
-        over = NULL;
+    if (stage->sources_wrong || (over && kilter_type_of(over) != KILTER_MAP) || kilter_type_of(value) != KILTER_MAP)
+        over = NULL; /* which has been reported */
     if (over)
         value = merge(load, value, over);
     if (!value)
@@ -300,11 +311,12 @@ static void check_unused(struct kl_load *load, struct kl_entry *entry)
     struct kilter_str key;
     void *stage;
 
-    kl_report_add(&load->report, KILTER_WARNING, "manifest.unused", kilter_origin_of(entry->key), NULL,
-                  "no app uses source \"%.*s\"", KILTER_STR_ARG(entry->name));
     while (kl_map_next(&load->stages, &at, &key, &stage))
         if (differs == (key.len > 0) || kl_map_count(&load->stages) == 1)
             instance(load, entry, stage);
+    if (load->report.errors == 0) /* or else it may be what is wrong that should use it */
+        kl_report_add(&load->report, KILTER_WARNING, "manifest.unused", kilter_origin_of(entry->key), NULL,
+                      "no app uses source \"%.*s\"", KILTER_STR_ARG(entry->name));
 }
 
 void kl_load_unused_sources(struct kl_load *load)

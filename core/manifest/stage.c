@@ -31,7 +31,7 @@ static void check_variables(struct kl_load *load, const struct kl_stage *stage)
     }
 }
 
-static void check_sources(struct kl_load *load, const struct kl_stage *stage, const char *what)
+static void check_sources(struct kl_load *load, struct kl_stage *stage, const char *what)
 {
     for (size_t i = 0; i < kilter_map_size(stage->raw.sources); i++) {
         const struct kilter_value *key = kilter_map_key_at(stage->raw.sources, i);
@@ -39,9 +39,10 @@ static void check_sources(struct kl_load *load, const struct kl_stage *stage, co
         char where[300];
         snprintf(where, sizeof where, "\"%.*s\" in \"sources\" of %s",
                  KILTER_STR_ARG(kilter_str_sub(kilter_text(key), 0, 63)), what);
-        if (kl_load_named(load, &load->sources, key, what))
-            kl_table_fill(&load->report, &kl_table_source_override, kilter_map_at(stage->raw.sources, i), where,
-                          false, &raw);
+        if (kl_load_named(load, &load->sources, key, what) &&
+            !kl_table_fill(&load->report, &kl_table_source_override, kilter_map_at(stage->raw.sources, i), where,
+                           false, &raw))
+            stage->sources_wrong = true;
     }
 }
 

@@ -24,7 +24,7 @@ static void check_plugin(struct kl_load *load, const struct kl_target *target, c
                       NULL, "%s: plugin \"%.*s\" takes no \"allow\"", what, KILTER_STR_ARG(target->plugin->name));
         return;
     }
-    snprintf(where, sizeof where, "allow of %s", what);
+    snprintf(where, sizeof where, "key of \"allow\" of %s", what);
     if (target->allow)
         kl_load_check_options(load, schemas->allow, target->allow, where);
 }
@@ -90,11 +90,12 @@ static void check_unused(struct kl_load *load, struct kl_entry *entry)
     struct kilter_str key;
     void *stage;
 
-    kl_report_add(&load->report, KILTER_WARNING, "manifest.unused", kilter_origin_of(entry->key), NULL,
-                  "no app uses target \"%.*s\"", KILTER_STR_ARG(entry->name));
     while (kl_map_next(&load->stages, &at, &key, &stage))
         if (differs == (key.len > 0) || kl_map_count(&load->stages) == 1)
             instance(load, entry, stage);
+    if (load->report.errors == 0) /* or else it may be what is wrong that should use it */
+        kl_report_add(&load->report, KILTER_WARNING, "manifest.unused", kilter_origin_of(entry->key), NULL,
+                      "no app uses target \"%.*s\"", KILTER_STR_ARG(entry->name));
 }
 
 void kl_load_unused_targets(struct kl_load *load)
