@@ -329,8 +329,7 @@ static void find_owners(struct kl_pass *pass)
 static void on_plan_item(void *data, const struct kilter_value *item, struct kilter_str encoded)
 {
     struct kl_pass *pass = data;
-    (void)encoded;
-    if (kilter_str_eq_c(kilter_get_text(item, "kind"), "change") && kl_plan_add(pass->plan, item) < 0)
+    if (kilter_str_eq_c(kilter_get_text(item, "kind"), "change") && kl_plan_add(pass->plan, encoded) < 0)
         kl_job_cancel(pass->job);
 }
 

@@ -5,6 +5,7 @@
 
 #include <kilter/yaml.h>
 
+#include "wire/codec.h"
 #include "wire/jobs.h"
 
 #define PLAN_MAX_CHANGES 1000000u
@@ -45,15 +46,15 @@ static int grow(struct kl_plan *plan)
     return 0;
 }
 
-int kl_plan_add(struct kl_plan *plan, const struct kilter_value *item)
+int kl_plan_add(struct kl_plan *plan, struct kilter_str encoded)
 {
     int rc = grow(plan);
     if (rc < 0)
         return rc;
     struct kl_planned planned = { .disposition = KL_DISPOSE_NOTHING };
-    planned.value = kilter_value_copy(plan->arena, item);
-    if (!planned.value)
-        return KILTER_E_NOMEM;
+    rc = kl_value_decode(plan->arena, encoded, NULL, NULL, &planned.value, NULL);
+    if (rc < 0)
+        return rc;
     rc = kl_change_read(plan->arena, planned.value, &planned.change);
     if (rc < 0)
         return rc;

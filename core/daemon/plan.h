@@ -45,8 +45,9 @@ struct kl_plan {
 struct kl_plan *kl_plan_new(struct kilter_str commit);
 /* Takes NULL. */
 void kl_plan_free(struct kl_plan *plan);
-/* Takes over a change item (copied). KILTER_E_INVALID when it is no change, KILTER_E_LIMIT beyond 1,000,000. */
-int kl_plan_add(struct kl_plan *plan, const struct kilter_value *item);
+/* Adds a change from the bytes of its item: decoded anew, so that the handles of its contents live as long as the
+ * plan. KILTER_E_INVALID when it is no change, KILTER_E_LIMIT beyond 1,000,000. */
+int kl_plan_add(struct kl_plan *plan, struct kilter_str encoded);
 /* Computes the digest once all changes are there. */
 int kl_plan_seal(struct kl_plan *plan);
 /* Turns a change into one of another verb (a delete that only forgets), in the struct and in the map. */

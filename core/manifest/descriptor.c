@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "manifest/descriptor.h"
 
+#define OPTION_ROOM 64 /* bytes; more than any member takes */
+
 static const char *text_of(struct kilter_arena *arena, struct kilter_str text)
 {
     return text.ptr ? kilter_arena_str(arena, text).ptr : NULL;
@@ -51,9 +53,11 @@ static const struct kilter_config_schema *schema_of(struct kilter_arena *arena, 
     struct kilter_option *options = kilter_arena_calloc(arena, count ? count : 1, sizeof(*options));
     if (count == 0 || !schema || !options)
         return NULL;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         read_option(arena, kilter_list_at(list, i), &options[i]);
-    *schema = (struct kilter_config_schema){ sizeof(*schema), sizeof(*options), 0, options, count };
+        options[i].offset = i * OPTION_ROOM; /* of a struct that nobody has: checking wants a consistent table */
+    }
+    *schema = (struct kilter_config_schema){ sizeof(*schema), sizeof(*options), count * OPTION_ROOM, options, count };
     return schema;
 }
 

@@ -31,6 +31,8 @@ static void setup(void)
     KL_CLEANUP(kl_freep) char *dir = NULL;
     struct kilter_error err = KILTER_ERROR_INIT;
     harness_init();
+    /* For the workers, where there are sanitizers: a crash is to be a crash, and exit(3) that. */
+    setenv("ASAN_OPTIONS", "handle_segv=0:handle_abort=0:detect_leaks=0", 1);
     ck_assert_int_eq(kl_program_dir(&dir, &err), KILTER_OK);
     snprintf(plugin_file, sizeof(plugin_file), "%s/fixtures/plugins/hostile.so", dir);
     ck_assert_msg(kl_worker_find(&worker, &err) == KILTER_OK, "%s", err.message);
