@@ -29,8 +29,14 @@ static bool is_idle(const struct kilter_value *app)
     return kilter_str_eq_c(kilter_get_text(app, "phase"), "Idle");
 }
 
+/* An app that is being worked on may be ready for the last time. */
+static bool is_ready(const struct kilter_value *app)
+{
+    return kl_app_is_ready(app) && is_idle(app);
+}
+
 static const struct condition conditions[] = {
-    { "ready", kl_app_is_ready },
+    { "ready", is_ready },
     { "synced", is_synced },
     { "healthy", is_healthy },
     { "idle", is_idle },

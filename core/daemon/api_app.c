@@ -18,10 +18,8 @@ static void on_plan(void *data, struct kl_plan *plan, const struct kl_decision *
                     const char *message, const struct kilter_diags *diags)
 {
     struct kl_wait *wait = data;
-    if (!kl_wait_back(wait)) {
-        kl_plan_free(plan);
+    if (!kl_wait_back(wait))
         return;
-    }
     struct kl_app_state *app = kl_engine_app(wait->api->engine, kilter_str_c(wait->app));
     bool destroy = wait->flag;
     struct kl_request *request = kl_wait_take(wait);
@@ -30,7 +28,6 @@ static void on_plan(void *data, struct kl_plan *plan, const struct kl_decision *
         kl_request_json(request, 200, kl_show_plan(arena, app, plan, decision, kl_clock_wall_ms(), destroy));
     else
         kl_request_error(request, status_of(reason), "failed", NULL, diags, "%s: %s", kl_reason_word(reason), message);
-    kl_plan_free(plan);
 }
 
 static bool plan_late(struct kl_wait *wait, bool late)

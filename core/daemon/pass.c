@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/random.h"
@@ -193,11 +192,10 @@ void kl_pass_end(struct kl_pass *pass, enum kl_result result)
 {
     struct kl_app_state *app = pass->app;
     if (pass->plan_done) {
-        struct kl_plan *plan = kl_steal(pass->plan);
         if (result == KL_RESULT_SUPERSEDED)
             pass->plan_done(pass->plan_data, NULL, NULL, KL_REASON_SUPERSEDED, "the daemon or the app is ending", NULL);
         else
-            pass->plan_done(pass->plan_data, plan, &pass->decision, KL_REASON_NONE, "", NULL);
+            pass->plan_done(pass->plan_data, pass->plan, &pass->decision, KL_REASON_NONE, "", NULL);
         leave(pass);
         return;
     }
@@ -684,6 +682,7 @@ int kl_pass_plan(struct kl_app_state *app, const struct kl_plan_ask *ask, kl_pla
     pass->wish.prune = ask->prune;
     pass->wish.thorough = ask->thorough;
     pass->commit = ask->commit ? *ask->commit : *kl_app_wanted(app);
+    pass->aside = ask->commit || ask->destroy || app->pin.commit.id[0] || app->last_bad.id[0];
     pass->destroy = ask->destroy;
     struct kl_pass **last = &app->queue;
     while (*last)

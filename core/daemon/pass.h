@@ -34,7 +34,7 @@ struct kl_owned {
 };
 
 /* What came of a plan that was asked for by kl_pass_plan. `plan` is NULL when it failed: then reason and message
- * say why. The plan is handed over. */
+ * say why. It lives until the callback returns. */
 typedef void (*kl_plan_fn)(void *data, struct kl_plan *plan, const struct kl_decision *decision,
                            enum kl_reason reason, const char *message, const struct kilter_diags *diags);
 
@@ -63,6 +63,7 @@ struct kl_pass {
     struct kl_map owned; /* resource key -> struct kl_owned */
     struct kl_plan *plan;
     bool plan_shown; /* the app has the plan now and frees it */
+    bool aside;      /* at another commit than the wanted one, or with other rules: of no meaning for the app's state */
     struct kl_decision decision;
 
     struct kl_planned **order; /* the changes to apply, waves in order, deletions last */

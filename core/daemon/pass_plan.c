@@ -121,10 +121,10 @@ static void note_drift(struct kl_pass *pass)
         struct kl_resource_note *note = drifted ? kl_app_note(app, key) : kl_map_get(&app->notes, key);
         if (!note)
             continue;
-        bool news = drifted && !note->drift_since_ms;
+        bool news = drifted && !note->drift_since_ms && !pass->aside;
         note->drift_since_ms = !drifted ? 0 : note->drift_since_ms ? note->drift_since_ms : kl_clock_wall_ms();
         planned->drift_since_ms = note->drift_since_ms;
-        if (!news || pass->plan_done)
+        if (!news)
             continue;
         struct kilter_buf id = KILTER_BUF_INIT(1024);
         kilter_id_format(&id, &planned->change.id);
@@ -167,13 +167,19 @@ static struct kl_policy_facts facts_of(struct kl_pass *pass)
     return facts;
 }
 
-/* The state that a plan leaves when nothing of it is applied. */
-static void show_counts(struct kl_pass *pass)
+/* The plan is what is shown of the app from now on. */
+static void show_plan(struct kl_pass *pass)
 {
     const struct kl_decision *decision = &pass->decision;
     struct kl_app_state *app = pass->app;
     bool in_sync = decision->apply + decision->ask + decision->held + decision->blocked == 0;
+    kl_plan_free(app->plan);
+    app->plan = pass->plan;
+    pass->plan_shown = true;
+    app->decision = *decision;
+    app->plan_ms = kl_clock_wall_ms();
     app->sync = in_sync ? KL_STATE_SYNCED : KL_STATE_OUT_OF_SYNC;
+    kl_engine_touch(app->engine, app);
 }
 
 /* Whether a person rejected exactly this plan. */
@@ -213,17 +219,14 @@ static void decide(struct kl_pass *pass)
     struct kl_policy_facts facts = facts_of(pass);
     kl_policy_decide(pass->plan, &facts, &pass->decision);
     if (pass->plan_done) {
+        if (!pass->aside)
+            show_plan(pass);
         kl_pass_end(pass, KL_RESULT_SUCCEEDED);
         return;
     }
     if (facts.approved && strcmp(facts.approved, pass->plan->digest) != 0)
         void_approval(pass);
-    kl_plan_free(app->plan);
-    app->plan = pass->plan;
-    pass->plan_shown = true;
-    app->decision = pass->decision;
-    app->plan_ms = kl_clock_wall_ms();
-    show_counts(pass);
+    show_plan(pass);
     kl_pass_step(pass, KL_PHASE_PLANNING, pass->decision.verdict == KL_VERDICT_WAIT ? "waiting" : "ok",
                  "%zu to apply, %zu waiting, %zu held, %zu blocked, %zu in line%s%s", pass->decision.apply,
                  pass->decision.ask, pass->decision.held, pass->decision.blocked, pass->decision.in_line,

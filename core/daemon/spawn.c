@@ -82,6 +82,13 @@ static int spawn(const char *path, char *const argv[], char *const envp[], int s
     return rc;
 }
 
+static uint64_t own_peak_rss(void)
+{
+    struct rusage usage = { 0 };
+    getrusage(RUSAGE_SELF, &usage);
+    return (uint64_t)usage.ru_maxrss * 1024;
+}
+
 int kl_spawn(const char *path, char *const argv[], char *const envp[], struct kl_child *ret,
              struct kilter_error *err)
 {
@@ -107,6 +114,7 @@ int kl_spawn(const char *path, char *const argv[], char *const envp[], struct kl
         kl_closep(&pipes[0]);
         return rc;
     }
+    child.inherited_rss = own_peak_rss();
     child.socket = sockets[0];
     child.output = pipes[0];
     *ret = child;
@@ -134,7 +142,8 @@ bool kl_spawn_reap(const struct kl_child *child, struct kl_child_end *ret)
         ;
     ret->signal = info.si_code == CLD_EXITED ? 0 : info.si_status;
     ret->exit_status = info.si_code == CLD_EXITED ? info.si_status : 0;
-    ret->max_rss = (uint64_t)usage.ru_maxrss * 1024;
+    uint64_t max_rss = (uint64_t)usage.ru_maxrss * 1024;
+    ret->max_rss = max_rss > child->inherited_rss ? max_rss : 0;
     return true;
 }
 

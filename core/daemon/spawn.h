@@ -20,9 +20,10 @@
 /* A running child; the descriptors are ours, close-on-exec, non-blocking. */
 struct kl_child {
     pid_t pid;
-    int pidfd;  /* readable when it has ended; -1: ask kl_spawn_reap from time to time */
-    int socket; /* the other end of its descriptor 3 */
-    int output; /* what it prints on 1 and 2 */
+    int pidfd;              /* readable when it has ended; -1: ask kl_spawn_reap from time to time */
+    int socket;             /* the other end of its descriptor 3 */
+    int output;             /* what it prints on 1 and 2 */
+    uint64_t inherited_rss; /* bytes; until its exec our memory counts as its own */
 };
 
 #define KL_CHILD_INIT                                                                                              \
@@ -34,7 +35,7 @@ struct kl_child {
 struct kl_child_end {
     int signal;       /* that killed it; 0: it exited */
     int exit_status;  /* when it exited */
-    uint64_t max_rss; /* bytes, at its largest */
+    uint64_t max_rss; /* bytes, at its largest; 0: not more than we had ourselves, so nobody knows */
 };
 
 /* Starts a program; argv and envp as for execve, envp with the mark. Only set on success. */
