@@ -2,6 +2,7 @@
 /* Numbers from and to texts, without the process's locale. */
 #include "value_number.h"
 
+#include <float.h>
 #include <locale.h>
 #include <math.h>
 #include <stdio.h>
@@ -76,10 +77,11 @@ static double read_back(const struct decimal *from)
     return convert(text);
 }
 
-/* Fifteen digits hold every decimal that short; what needs more needs one or two more. */
+/* Fifteen digits hold every decimal that short; what needs more needs one or two more. Below the smallest
+ * normal double there are fewer to hold. */
 static void shortest(double value, struct decimal *ret)
 {
-    for (int digits = 15; digits <= 17; digits++) {
+    for (int digits = fabs(value) < DBL_MIN ? 1 : 15; digits <= 17; digits++) {
         char text[40];
         snprintf(text, sizeof text, "%.*e", digits - 1, value);
         read_digits(text, ret);

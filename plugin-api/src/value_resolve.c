@@ -210,17 +210,37 @@ static bool resolve_float(struct kilter_str text, struct kilter_scalar *ret)
 /* --- plain text ----------------------------------------------------------------------- */
 #define NUMBER_TEXT_MAX 512 /* longer than any number that a double tells from another */
 
+/* The text without its underscores; false where one does not stand between two digits, if that matters. */
+static bool drop_underscores(struct kilter_str text, bool strictly, char *out, size_t *ret_len)
+{
+    *ret_len = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] != '_')
+            out[(*ret_len)++] = text.ptr[i];
+        else if (strictly &&
+                 (!i || !kl_is_digit(text.ptr[i - 1]) || i + 1 == text.len || !kl_is_digit(text.ptr[i + 1])))
+            return false;
+    }
+    return true;
+}
+
+/* A number that begins with its point. */
+static bool resolve_fraction(struct kilter_str text, struct kilter_scalar *ret)
+{
+    char without[NUMBER_TEXT_MAX];
+    size_t len;
+    return text.len <= sizeof without && drop_underscores(text, true, without, &len) &&
+           resolve_float(kilter_str_n(without, len), ret);
+}
+
 static bool resolve_number(struct kilter_str text, enum kilter_schema schema, struct kilter_scalar *ret)
 {
     char without[NUMBER_TEXT_MAX];
     struct kl_timestamp timestamp;
     if (text.len > sizeof without || kl_parse_timestamp(text, &timestamp))
         return false;
-    size_t len = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] != '_')
-            without[len++] = text.ptr[i];
-    }
+    size_t len;
+    drop_underscores(text, false, without, &len);
     struct kilter_str plain = kilter_str_n(without, len);
     return resolve_integer(plain, ret) || resolve_float(plain, ret) ||
            resolve_signed_prefix(plain, schema == KILTER_SCHEMA_KUSTOMIZE, ret);
@@ -265,7 +285,7 @@ static bool resolve_yaml(struct kilter_str text, enum kilter_schema schema, stru
     case 'O':
         return resolve_word(text, old_booleans, ret);
     case '.':
-        return resolve_word(text, old_booleans, ret) || resolve_float(text, ret);
+        return resolve_word(text, old_booleans, ret) || resolve_fraction(text, ret);
     case '+':
     case '-':
         return resolve_word(text, old_booleans, ret) || resolve_number(text, schema, ret);

@@ -25,7 +25,8 @@ struct explanation {
 
 static const struct explanation explanations[] = {
     { "mapping values are not allowed in this context", AT_PROBLEM, SYNTAX, "\":\" is not expected here",
-      "put a text that holds \": \" in quotes; else check the indentation of this line" },
+      "put a text that holds \": \" in quotes; else check the indentation of this line, and "
+      "the line before it for a missing \":\"" },
     { "could not find expected ':'", AT_CONTEXT, SYNTAX, "expected \":\" after this key",
       "a key and its value are written \"key: value\"; indent or quote a text of several lines" },
     { "did not find expected key", AT_PROBLEM, SYNTAX, "expected a key of the map that begins on line %u",
