@@ -355,7 +355,8 @@ static size_t merge_size(const struct kilter_value *from)
 
 static int close_map(struct composer *c, const struct frame *frame)
 {
-    struct kilter_value *map = frame->value, **children = c->children + frame->first;
+    struct kilter_value *map = frame->value;
+    struct kilter_value **children = c->children ? c->children + frame->first : NULL; /* none yet: none here */
     size_t count = c->child_count - frame->first, capacity = count / 2;
     const struct kilter_value *merged = NULL;
     for (size_t i = 0; i < count; i += 2) {
