@@ -14,7 +14,7 @@ static bool is_fault(int status)
     return status == KILTER_E_IO || status == KILTER_E_NOMEM || status == KILTER_E_INTERNAL;
 }
 
-static int run_ops(struct kl_db *db, struct kl_txn *txn, struct kilter_error *err)
+static int run_in_order(struct kl_db *db, struct kl_txn *txn, struct kilter_error *err)
 {
     for (const struct kl_op *op = txn->first; op; op = op->next) {
         int status = op->release ? op->release(db, op, err) : 0;
@@ -27,6 +27,15 @@ static int run_ops(struct kl_db *db, struct kl_txn *txn, struct kilter_error *er
             return status;
     }
     return 0;
+}
+
+static int run_ops(struct kl_db *db, struct kl_txn *txn, struct kilter_error *err)
+{
+    int64_t last_event = db->last_event;
+    int status = run_in_order(db, txn, err);
+    if (status < 0)
+        db->last_event = last_event;
+    return status;
 }
 
 /* SQLite itself gave up the whole transaction, as it does when the disk is full. */
@@ -77,13 +86,15 @@ static void fail(struct kl_txn *txn, const struct kilter_error *err)
 static void commit_alone(struct kl_db *db, struct kl_txn *txn)
 {
     struct kilter_error err = KILTER_ERROR_INIT;
+    int64_t last_event = db->last_event;
     int status = begin(db, txn->durability == KL_DURABLE, &err);
     if (status == 0)
         status = end(db, run_ops(db, txn, &err), &err);
-    if (status < 0)
+    txn->job.err.code = KILTER_OK;
+    if (status < 0) {
+        db->last_event = last_event;
         fail(txn, &err);
-    else
-        txn->job.err.code = KILTER_OK;
+    }
 }
 
 static int commit_together(struct kl_db *db, struct kl_txn *first, struct kilter_error *err)
@@ -132,6 +143,7 @@ void kl_group_commit(struct kl_db *db, struct kl_txn *first)
     struct kilter_error err = KILTER_ERROR_INIT;
     int64_t last_event = db->last_event;
     if (commit_together(db, first, &err) < 0) {
+        db->last_event = last_event;
         if (!next_of(first))
             fail(first, &err);
         else

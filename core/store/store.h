@@ -5,9 +5,10 @@
  *
  * A store is one file, opened by one process at a time. It belongs to one
  * event loop: every function here is called on the loop's thread, and every
- * callback runs there, never from inside the call that asked for it. The store
- * owns one thread that does all reading and writing after the opening; the loop
- * never waits for the disk.
+ * callback runs there, never from inside the call that asked for it (but when
+ * there is not even the memory to remember the question). The store owns one
+ * thread that does all reading and writing after the opening; the loop never
+ * waits for the disk.
  *
  * Changes are collected in a transaction and happen all or not at all. What is
  * asked of the store is done in the order it was asked: a query sees every

@@ -308,7 +308,7 @@ END_TEST
 /* A file system of its own with little room, seen by this process alone. */
 static bool mount_small(const char *dir)
 {
-    return unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+    return unshare(CLONE_NEWNS) == 0 && mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0 &&
            mount("tmpfs", dir, "tmpfs", 0, "size=1m,mode=0700") == 0;
 }
 
@@ -339,7 +339,7 @@ START_TEST(a_full_disk_loses_nothing)
     ck_assert_uint_gt(stored, 0);
     ck_assert_uint_eq(count_pairs("key-"), stored);
     world_close();
-    ck_assert_int_eq(mount(NULL, dir, NULL, MS_REMOUNT, "size=4m"), 0);
+    ck_assert_int_eq(mount("none", dir, "none", MS_REMOUNT, "size=4m"), 0);
     world_open();
     ck_assert_uint_eq(count_pairs("key-"), stored);
     commit_ok(txn_with_pair("another", "v"));
@@ -361,11 +361,11 @@ START_TEST(a_read_only_file_system_is_named_as_such)
     world_open();
     commit_ok(txn_with_pair("before", "v"));
     world_close();
-    ck_assert_int_eq(mount(NULL, dir, NULL, MS_REMOUNT | MS_RDONLY, "size=1m"), 0);
+    ck_assert_int_eq(mount("none", dir, "none", MS_REMOUNT | MS_RDONLY, "size=1m"), 0);
     struct kilter_error err = world_refusal();
     ck_assert_int_eq(err.sys_errno, EROFS);
     ck_assert_msg(strstr(err.message, world.path) != NULL, "%s", err.message);
-    ck_assert_int_eq(mount(NULL, dir, NULL, MS_REMOUNT, "size=1m"), 0);
+    ck_assert_int_eq(mount("none", dir, "none", MS_REMOUNT, "size=1m"), 0);
     world_open();
     ck_assert_uint_eq(count_pairs("before"), 1);
     world_close();
@@ -388,6 +388,27 @@ START_TEST(a_listener_hears_of_events_and_of_nothing_else)
     add_event("synced", 0, 0);
     kl_rows_free(ASK(kl_store_load));
     ck_assert_int_gt(heard, 0);
+}
+END_TEST
+
+START_TEST(a_listener_does_not_hear_of_events_that_were_rolled_back)
+{
+    struct kl_event_row event = { .kind = S("k") };
+    struct answer answers[2] = { 0 };
+    int64_t heard = 0;
+    world_open();
+    kl_store_listen(world.store, note_event, &heard);
+    for (int i = 0; i < 2; i++) {
+        struct kl_txn *txn = kl_txn_new(world.store);
+        kl_txn_add_event(txn, &event);
+        if (i == 1)
+            kl_txn_rename_app(txn, 77, S("nobody"));
+        kl_store_commit(world.store, txn, KL_RELAXED, answer_commit, &answers[i]);
+    }
+    await(&answers[1]);
+    kl_rows_free(ASK(kl_store_load));
+    ck_assert_int_eq(answers[1].err.code, KILTER_E_NOT_FOUND);
+    ck_assert_int_eq(heard, 1);
 }
 END_TEST
 
@@ -424,6 +445,7 @@ Suite *suite_commit(void)
     tcase_add_test(tc, a_full_disk_loses_nothing);
     tcase_add_test(tc, a_read_only_file_system_is_named_as_such);
     tcase_add_test(tc, a_listener_hears_of_events_and_of_nothing_else);
+    tcase_add_test(tc, a_listener_does_not_hear_of_events_that_were_rolled_back);
     tcase_add_test(tc, an_empty_transaction_is_committed);
     suite_add_tcase(suite, tc);
     return suite;

@@ -134,20 +134,20 @@ START_TEST(a_killed_writer_loses_nothing_that_was_acknowledged)
     world_close();
     uint32_t written = 0;
     srand((unsigned)getpid());
-    for (int round = 0; round < 25; round++) {
+    for (int round = 0; round < 15; round++) {
         uint32_t acknowledged = write_and_kill(app, written, rand() % 20000);
         world_open();
         ck_assert(kl_store_info(world.store)->unclean);
         written = check_consistent(app, acknowledged);
         world_close();
     }
-    ck_assert_uint_gt(written, 25);
+    ck_assert_uint_gt(written, 15);
 }
 END_TEST
 
 START_TEST(a_store_that_was_killed_while_it_was_made_opens)
 {
-    for (int round = 0; round < 25; round++) {
+    for (int round = 0; round < 15; round++) {
         pid_t pid = fork();
         ck_assert_int_ge(pid, 0);
         if (pid == 0) {
@@ -215,10 +215,10 @@ START_TEST(a_power_failure_takes_no_durable_commit)
     faulty_vfs_set_platter(platter);
     world_open();
     size_t written = 0, durable = 0;
-    static char large[3000];
+    static char large[6000];
     memset(large, 'x', sizeof(large) - 1);
     /* Enough to go through several checkpoints. */
-    for (int i = 0; i < 3000; i++) {
+    for (int i = 0; i < 1200; i++) {
         char key[32];
         snprintf(key, sizeof(key), "key-%d", i);
         struct kl_txn *txn = kl_txn_new(world.store);
@@ -228,7 +228,7 @@ START_TEST(a_power_failure_takes_no_durable_commit)
         written++;
         if (full)
             durable = written;
-        if (i % 149 == 0 || i % 149 == 1) {
+        if (i % 97 == 0 || i % 97 == 1) {
             size_t there = count_after_power_failure(platter);
             ck_assert_uint_ge(there, durable);
             ck_assert_uint_le(there, written);

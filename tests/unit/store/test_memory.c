@@ -51,7 +51,7 @@ static void fail_after(long allocations)
 /* Each allocation is tried at first, later ones with growing steps. */
 static long step(long n)
 {
-    return n + 1 + n / 12;
+    return n + 1 + n / 8;
 }
 
 START_TEST(an_opening_without_memory_fails_and_the_next_one_works)
@@ -76,7 +76,7 @@ START_TEST(an_opening_without_memory_fails_and_the_next_one_works)
         if (n % 2)
             ck_assert_int_eq(unlink(world.path), 0);
         n = step(n);
-    } while (n < 40000);
+    } while (n < 20000);
     ck_assert_int_gt(refusals, 20);
 }
 END_TEST
