@@ -28,7 +28,7 @@ struct kl_child {
 
 #define KL_CHILD_INIT                                                                                              \
     {                                                                                                              \
-        -1, -1, -1, -1                                                                                             \
+        -1, -1, -1, -1, 0                                                                                          \
     }
 
 /* How it ended. */

@@ -18,3 +18,11 @@ add_subdirectory(${CMAKE_SOURCE_DIR}/tests/fixtures/plugins/hostile ${CMAKE_BINA
 kilter_unit_test(daemon-hostile LIBRARIES kl-pool
   SOURCES ${here}/pool_hostile_test.c ${here}/pool_harness.c)
 add_dependencies(unit-daemon-hostile kilter-worker fixture-hostile)
+
+# What the isolation costs, in figures: bench-isolation prints them. One round of it is a test that it works.
+add_executable(bench-isolation ${CMAKE_SOURCE_DIR}/tests/bench/isolation.c)
+target_link_libraries(bench-isolation PRIVATE kl-pool kl-render kl-tree)
+set_target_properties(bench-isolation PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+add_dependencies(bench-isolation kilter-worker fixture-hostile)
+add_test(NAME bench.isolation COMMAND bench-isolation ${CMAKE_BINARY_DIR}/tests/fixtures/plugins/hostile.so 3)
+set_tests_properties(bench.isolation PROPERTIES LABELS bench TIMEOUT 120)
