@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * apply.c: the changes of a wave as three batches of libkilter's fs module: directories from the outside in,
- * then files and links, then removals from the inside out. Each change is compared with what is there right
- * before its batch, and by the batch once more right before its rename.
+ * apply.c: the changes of a wave as batches of libkilter's fs module: directories from the outside in, then
+ * files and links, then removals of these, then of directories from the inside out. Each change is compared with
+ * what is there right before its batch, and by the batch once more right before its rename.
  */
 #include "file.h"
 
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum phase { DIRECTORIES = 0, FILES = 1, REMOVALS = 2, SETTLED = 3 };
+enum phase { DIRECTORIES = 0, FILES = 1, REMOVALS = 2, DIRECTORY_REMOVALS = 3, SETTLED = 4 };
 
 struct job { /* one change */
     const struct kilter_change *change;
@@ -203,7 +203,7 @@ static enum phase phase_of(const struct job *job)
         return job->type == KILTER_FS_DIRECTORY ? DIRECTORIES : FILES;
     case KILTER_VERB_DELETE:
     case KILTER_VERB_FORGET:
-        return REMOVALS;
+        return job->type == KILTER_FS_DIRECTORY ? DIRECTORY_REMOVALS : REMOVALS;
     default:
         return SETTLED;
     }
@@ -229,7 +229,7 @@ static void read_job(struct apply *apply, struct job *job, size_t index)
         give_error(apply, job, KILTER_RESULT_TERMINAL, &err);
     } else if (job->change->verb != KILTER_VERB_FORGET && !file_allowed(apply->target, job->path)) {
         give(apply, job, KILTER_RESULT_TERMINAL, "is outside of what the target's `allow.paths` names", NULL);
-    } else if (job->phase != REMOVALS && job->type == KILTER_FS_ABSENT) {
+    } else if (job->phase < REMOVALS && job->type == KILTER_FS_ABSENT) {
         give(apply, job, KILTER_RESULT_STALE, "the plan does not say what it is to be", NULL);
     }
 }
@@ -280,8 +280,9 @@ static void read_records(struct apply *apply, struct paths *directories)
         struct kilter_strs parents = file_get_texts(apply->call->arena, apply->jobs[i].data, "parents");
         for (size_t p = 0; p < parents.count; p++)
             paths_add(apply, &apply->made, parents.items[p]);
-        if (apply->jobs[i].path.ptr)
-            paths_add(apply, directories, parent_of(apply->jobs[i].path));
+        /* Missing parents are made under temporary names as well, so that any of them may hold one. */
+        for (struct kilter_str at = apply->jobs[i].path; at.len > 0; at = parent_of(at))
+            paths_add(apply, directories, parent_of(at));
     }
     paths_sort(&apply->made);
     paths_sort(&apply->kept);
@@ -649,21 +650,21 @@ static void run_phase(struct apply *apply, enum phase phase)
         return;
     }
     for (size_t i = 0; i < count && !apply->broken; i++) {
-        struct job *job = apply->by_path[phase == REMOVALS ? count - 1 - i : i];
+        struct job *job = apply->by_path[phase >= REMOVALS ? count - 1 - i : i];
         if (job->phase != phase)
             continue;
-        if (phase == REMOVALS)
+        if (phase >= REMOVALS)
             prepare_removal(apply, job);
         else
             prepare_write(apply, job);
     }
     int flushed = apply->broken ? KILTER_OK : kilter_fs_batch_run(apply->batch, &err);
     for (size_t i = 0; i < count && !apply->broken; i++) {
-        struct job *job = apply->by_path[phase == REMOVALS ? count - 1 - i : i];
+        struct job *job = apply->by_path[phase >= REMOVALS ? count - 1 - i : i];
         if (job->phase != phase || !job->queued)
             continue;
         struct kilter_fs_result result = result_of(apply, job);
-        if (phase == REMOVALS)
+        if (phase >= REMOVALS)
             finish_removal(apply, job, &result);
         else
             finish_write(apply, job, &result);
@@ -676,13 +677,15 @@ static void run_phase(struct apply *apply, enum phase phase)
 }
 
 /* --- what follows -------------------------------------------------------------------------------------- */
-/* One removal by itself; NULL when it is gone, else why it is not. */
-static const char *remove_one(struct apply *apply, struct kilter_str path, const struct kilter_fs_entry *expect)
+/* One removal by itself. */
+static struct kilter_fs_result remove_one(struct apply *apply, struct kilter_str path,
+                                          const struct kilter_fs_entry *expect)
 {
     struct kilter_fs_op op = KILTER_FS_OP_INIT;
-    struct kilter_fs_result result = { .size = sizeof result };
+    struct kilter_fs_result result = { .size = sizeof result,
+                                       .obstacle = KILTER_FS_FAILED,
+                                       .status = KILTER_E_NOMEM };
     size_t index;
-    const char *why = "out of memory";
     struct kilter_fs_batch *batch = kilter_fs_batch_new(apply->target->fs, NULL, NULL);
     op.action = KILTER_FS_REMOVE;
     op.path = path;
@@ -690,27 +693,50 @@ static const char *remove_one(struct apply *apply, struct kilter_str path, const
     if (batch && kilter_fs_batch_add(batch, &op, &index) == KILTER_OK) {
         kilter_fs_batch_run(batch, NULL);
         kilter_fs_batch_result(batch, index, &result);
-        why = result.message ? kilter_arena_str(apply->call->arena, kilter_str_c(result.message)).ptr : NULL;
     }
+    if (result.message)
+        result.message = kilter_arena_str(apply->call->arena, kilter_str_c(result.message)).ptr;
     kilter_fs_batch_free(batch);
-    return why;
+    return result;
+}
+
+static void give_relocated(struct apply *apply, struct job *job, struct kilter_str old,
+                           const struct kilter_fs_result *result)
+{
+    const char *why = result->message ? result->message : "out of memory";
+    bool lasting = result->obstacle == KILTER_FS_STALE || result->obstacle == KILTER_FS_NOT_EMPTY;
+    if (result->status == KILTER_OK)
+        give_done(apply, job, KILTER_RESULT_DONE, NULL);
+    else if (lasting)
+        give_done(apply, job, KILTER_RESULT_DONE,
+                  kilter_arena_printf(apply->call->arena, "%.*s is kept: %s", KILTER_STR_ARG(old), why));
+    else /* the record goes on naming the old place, so that the next plan comes back to it */
+        give(apply, job, class_of(result), why, NULL);
 }
 
 /* A resource whose path moved: the old place is cleared once the new one is there. */
-static const char *clear_old_place(struct apply *apply, struct job *job)
+static void finish_job(struct apply *apply, struct job *job)
 {
     struct kilter_error err = KILTER_ERROR_INIT;
+    struct kilter_fs_result result = { .size = sizeof result };
     struct file_live live;
     struct kilter_str path = kilter_get_text(job->data, "oldPath");
-    if (!path.ptr || !file_allowed(apply->target, path))
-        return NULL;
-    if (file_live_read(apply->call, apply->target, path, &live, &err) < 0 || live.entry.type == KILTER_FS_ABSENT)
-        return NULL;
-    const struct kilter_value *must = kilter_get(job->data, "oldPreconditions");
-    const char *why = file_precondition_holds(apply->target, must, &live, &err) < 0
-                          ? kilter_arena_str(apply->call->arena, kilter_str_c(err.message)).ptr
-                          : remove_one(apply, path, &live.entry);
-    return why ? kilter_arena_printf(apply->call->arena, "%.*s is kept: %s", KILTER_STR_ARG(path), why) : NULL;
+    int code = KILTER_OK;
+    if (path.ptr && file_allowed(apply->target, path)) {
+        code = file_live_read(apply->call, apply->target, path, &live, &err);
+        if (code == KILTER_OK && live.entry.type != KILTER_FS_ABSENT) {
+            const struct kilter_value *must = kilter_get(job->data, "oldPreconditions");
+            code = file_precondition_holds(apply->target, must, &live, &err);
+            if (code == KILTER_OK)
+                result = remove_one(apply, path, &live.entry);
+        }
+    }
+    if (code < 0) {
+        result.status = code;
+        result.obstacle = KILTER_FS_STALE;
+        result.message = kilter_arena_str(apply->call->arena, kilter_str_c(err.message)).ptr;
+    }
+    give_relocated(apply, job, path, &result);
 }
 
 static void give_written(struct apply *apply, enum phase phase)
@@ -718,7 +744,7 @@ static void give_written(struct apply *apply, enum phase phase)
     for (size_t i = 0; i < apply->count && !apply->broken; i++) {
         struct job *job = apply->by_path[i];
         if (job->phase == phase && job->done)
-            give_done(apply, job, KILTER_RESULT_DONE, clear_old_place(apply, job));
+            finish_job(apply, job);
     }
 }
 
@@ -750,6 +776,8 @@ int file_apply(struct kilter_call *call, void *handle, const struct kilter_apply
     run_phase(&apply, FILES);
     give_written(&apply, FILES);
     run_phase(&apply, REMOVALS);
+    remove_emptied(&apply);
+    run_phase(&apply, DIRECTORY_REMOVALS);
     remove_emptied(&apply);
     if (apply.broken)
         return kilter_error_set(call->error, KILTER_E_NOMEM, "applying: out of memory, or nobody listens");

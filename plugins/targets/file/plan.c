@@ -482,9 +482,10 @@ static void decide_flags(struct plan *plan, struct view *view)
     view->foreign = foreign_owner(plan, &view->live, &ours, &possible);
     /* A record without attributes: writing it was begun. What bears no mark although it could was there
      * before; where no mark can be set the record's word must do. */
+    bool unowned = !ours && (!view->recorded || possible || view->relocated);
     if (view->foreign.ptr)
         view->flags |= KILTER_CHANGE_FOREIGN | KILTER_CHANGE_UNOWNED;
-    else if (!view->recorded || (!ours && possible) || view->relocated)
+    else if (unowned && !(view->relocated && !view->differs))
         view->flags |= KILTER_CHANGE_UNOWNED;
 }
 
@@ -622,6 +623,7 @@ static int emit_gone(struct plan *plan, const struct past *past, enum kilter_ver
         struct file_map map = file_map_new(plan->call->arena);
         if (past->path.ptr)
             file_put_text(&map, "path", past->path);
+        file_put_text(&map, "type", kilter_str_c(kilter_fs_type_name(live->entry.type)));
         if (past->heir)
             file_put_bool(&map, "keepMark", true);
         if (verb == KILTER_VERB_FORGET && !past->heir && live->entry.type == KILTER_FS_ABSENT)
