@@ -292,7 +292,6 @@ static bool make_in(struct kl_load *load, const struct kl_entry *entry, const st
 
     if (!stage)
         return false;
-    environment->used = true;
     struct kilter_str full = kl_load_full_name(load, entry->name, stage->name);
     if (kl_map_has(&load->drafts, full))
         kl_report_add(&load->report, KILTER_ERROR, "manifest.duplicate", kilter_origin_of(name), NULL,

@@ -57,7 +57,8 @@ static const struct kilter_config_schema *schema_of(struct kilter_arena *arena, 
         read_option(arena, kilter_list_at(list, i), &options[i]);
         options[i].offset = i * OPTION_ROOM; /* of a struct that nobody has: checking wants a consistent table */
     }
-    *schema = (struct kilter_config_schema){ sizeof(*schema), sizeof(*options), count * OPTION_ROOM, options, count };
+    *schema =
+        (struct kilter_config_schema){ sizeof(*schema), sizeof(*options), count * OPTION_ROOM, options, count };
     return schema;
 }
 

@@ -118,8 +118,8 @@ static bool brought_files(const struct kl_load *load, const char *pattern_direct
     return false;
 }
 
-/* Where a pattern looks, up to its first wildcard, as an absolute path. */
-static void pattern_root(const char *directory, struct kilter_str pattern, char root[PATH_MAX])
+/* Where a pattern looks, up to its first wildcard, as an absolute path in the arena. */
+static const char *pattern_root(struct kl_load *load, const char *directory, struct kilter_str pattern)
 {
     char base[PATH_MAX];
     size_t plain = 0;
@@ -128,21 +128,20 @@ static void pattern_root(const char *directory, struct kilter_str pattern, char 
         if (pattern.ptr[i] == '/')
             plain = i;
     if (pattern.ptr[0] == '/')
-        snprintf(root, PATH_MAX, "%.*s", (int)plain, pattern.ptr);
-    else if (!realpath(directory[0] ? directory : ".", base))
-        snprintf(root, PATH_MAX, "%s/%.*s", directory, (int)plain, pattern.ptr);
-    else
-        snprintf(root, PATH_MAX, "%.*s%s%.*s", PATH_MAX - 2, base, plain ? "/" : "", (int)plain, pattern.ptr);
+        return kilter_arena_printf(load->arena, "%.*s", (int)plain, pattern.ptr);
+    return kilter_arena_printf(load->arena, "%s%s%.*s",
+                               realpath(directory[0] ? directory : ".", base) ? base : directory, plain ? "/" : "",
+                               (int)plain, pattern.ptr);
 }
 
 static void no_match(struct queue *q, const struct kilter_value *value, const char *directory, bool missing)
 {
     struct kilter_str pattern = kilter_text(value);
-    char root[PATH_MAX], what[300];
+    const char *root = pattern_root(q->load, directory, pattern);
+    char what[300];
 
     snprintf(what, sizeof what, "include \"%.*s\"", KILTER_STR_ARG(kilter_str_sub(pattern, 0, 200)));
-    pattern_root(directory, pattern, root);
-    if (brought_files(q->load, root)) {
+    if (root && brought_files(q->load, root)) {
         problem(q, kilter_origin_of(value), "to remove apps, take the include out of the manifest", what,
                 "matched files before and matches none now; a lost include removes nothing");
     } else if (missing) {

@@ -60,6 +60,8 @@ static void settle_sources(struct graph *g)
         if (!source || kl_map_has(&taken, source->name))
             continue;
         kl_load_put(g->load, &taken, source->name, g);
+        if (g->load->report.status)
+            break; /* not taken note of, it would be taken twice */
         sources[count++] = *source;
     }
     kl_map_release(&taken, NULL);
@@ -85,6 +87,8 @@ static void settle_targets(struct graph *g)
         if (!target || kl_map_has(&taken, target->name))
             continue;
         kl_load_put(g->load, &taken, target->name, g);
+        if (g->load->report.status)
+            break; /* not taken note of, it would be taken twice */
         targets[count++] = *target;
     }
     kl_map_release(&taken, NULL);

@@ -138,7 +138,7 @@ static struct kilter_value *patterned(struct schema *s, const char *pattern, con
 
 static struct kilter_value *strings(struct schema *s)
 {
-    struct kilter_value *list = typed(s, "array", NULL);
+    struct kilter_value *list = typed(s, "array", "null");
     set(s, list, "items", typed(s, "string", NULL));
     return any_of(s, list, typed(s, "string", NULL));
 }

@@ -100,12 +100,17 @@ static struct kilter_value *substitute_scalar(struct kl_report *report, const st
                                               const struct kilter_value *value)
 {
     struct kilter_buf out = KILTER_BUF_INIT(MAX_TEXT);
-    struct kilter_value *made = NULL;
+    struct kilter_value *made;
 
     expand(report, scope, kilter_text(value), kilter_origin_of(value), &out);
     if (out.failed == KILTER_E_LIMIT)
         kl_report_add(report, KILTER_ERROR, "manifest.limit", kilter_origin_of(value), NULL,
                       "the text is longer than 1 MiB after substitution");
+    if (out.failed == KILTER_E_NOMEM) {
+        kilter_buf_release(&out);
+        kl_report_nomem(report);
+        return NULL;
+    }
     made = kilter_scalar_new(report->arena, kilter_buf_view(&out), kilter_tag_of(value), kilter_style_of(value));
     kilter_buf_release(&out);
     if (!made) {
