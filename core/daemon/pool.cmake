@@ -3,6 +3,8 @@
 add_library(kl-pool STATIC
   ${CMAKE_CURRENT_LIST_DIR}/pool.c
   ${CMAKE_CURRENT_LIST_DIR}/pool_faults.c
+  ${CMAKE_CURRENT_LIST_DIR}/pool_frames.c
+  ${CMAKE_CURRENT_LIST_DIR}/pool_launch.c
   ${CMAKE_CURRENT_LIST_DIR}/pool_outcome.c
   ${CMAKE_CURRENT_LIST_DIR}/pool_worker.c
   ${CMAKE_CURRENT_LIST_DIR}/spawn.c)

@@ -3,7 +3,9 @@
  * pool_private.h: what the files of the pool share.
  *
  *     pool.c          the line of jobs, who may run, who gets which worker
- *     pool_worker.c   one process: its frames, its timers, its end
+ *     pool_worker.c   one process: its channels, its timers, its end
+ *     pool_launch.c   what it is started with
+ *     pool_frames.c   what it says and prints
  *     pool_outcome.c  how an end is told
  *     pool_faults.c   who crashed how often, quarantine
  *
@@ -167,6 +169,20 @@ void kl_worker_retire(struct kl_worker *worker);
 void kl_worker_cancel(struct kl_worker *worker, enum kl_end why);
 void kl_worker_kill(struct kl_worker *worker, enum kl_end why);
 bool kl_worker_is_known(void *pool, pid_t pid);
+
+/* Starts the process of a worker whose pool and role are set. (pool_launch.c) */
+int kl_worker_spawn(struct kl_worker *worker, struct kilter_error *err);
+/* One frame of it, in the order of their coming. (pool_frames.c) */
+void kl_worker_take_frame(struct kl_worker *worker, const struct kl_frame *frame);
+/* Bytes that it printed; lines are logged as they end. (pool_frames.c) */
+void kl_worker_take_output(struct kl_worker *worker, const char *bytes, size_t len);
+void kl_worker_flush_line(struct kl_worker *worker);
+/* It sent what no worker may: ends it. (pool_frames.c) */
+void kl_worker_protocol_error(struct kl_worker *worker, const char *format, ...) KILTER_PRINTF(2, 3);
+/* Reads what it has printed up to now, bounded. (pool_worker.c) */
+void kl_worker_read_output(struct kl_worker *worker);
+/* What happens when the time is over depends on its state then. (pool_worker.c) */
+void kl_worker_set_timer(struct kl_worker *worker, int64_t ms);
 
 /* --- pool ------------------------------------------------------------------------------------------------ */
 struct kl_pool {
