@@ -243,8 +243,11 @@ static int transfer_failed(struct kl_http *http)
     const char *details = *http->details ? http->details : curl_easy_strerror(http->result);
 
     if (http->too_much)
-        return kl_conn_fail(conn, KILTER_E_LIMIT, "%s sends more than %llu MiB at once, which is the limit",
-                            conn->masked, (unsigned long long)(conn->max_bytes >> 20));
+        return kl_conn_fail(conn, KILTER_E_LIMIT, "%s sends more than %llu bytes at once, which is the limit",
+                            conn->masked, (unsigned long long)conn->max_bytes);
+    if (strstr(details, "certificate required") || strstr(details, "did not return a certificate"))
+        return kl_conn_fail(conn, KILTER_E_PERMISSION,
+                            "%s: the server asks for a client certificate; give certificate and key", conn->masked);
     switch (http->result) {
     case CURLE_PEER_FAILED_VERIFICATION:
         return certificate_failed(http);

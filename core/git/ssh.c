@@ -483,8 +483,9 @@ int kl_ssh_read(struct kl_conn *conn, char *bytes, size_t len, size_t *ret_len)
             ssh->any = true;
             ssh->received += (uint64_t)got;
             if (ssh->received > conn->max_bytes)
-                return kl_conn_fail(conn, KILTER_E_LIMIT, "%s sends more than %llu MiB at once, which is the limit",
-                                    conn->masked, (unsigned long long)(conn->max_bytes >> 20));
+                return kl_conn_fail(conn, KILTER_E_LIMIT,
+                                    "%s sends more than %llu bytes at once, which is the limit", conn->masked,
+                                    (unsigned long long)conn->max_bytes);
             *ret_len = (size_t)got;
             return 0;
         }

@@ -210,6 +210,8 @@ static int parse_scp(struct kilter_str url, size_t colon, struct kl_git_url *ret
         return KILTER_E_INVALID;
     if (take_host(url, kilter_str_sub(authority, (size_t)(at + 1), authority.len), ret, err) < 0)
         return KILTER_E_INVALID;
+    if (path.len > 0 && path.ptr[0] == ':')
+        return refuse(url, err, "names a helper program, which is not run; use https://, ssh:// or file://");
     if (path.len == 0 || path.ptr[0] == '-' || !copy(ret->path, sizeof(ret->path), path))
         return refuse(url, err, "needs a path to a repository that does not begin with '-'");
     return 0;

@@ -73,7 +73,10 @@ static void read_credentials(struct kl_job *job, struct kl_git_credentials *ret)
 {
     const struct kilter_value *map = kilter_get(job->args, "credentials");
 
-    kl_job_hide_all(job, map, true);
+    static const char *const secret[] = { "password", "token", "key", "identity" };
+
+    for (size_t i = 0; i < sizeof(secret) / sizeof(secret[0]); i++)
+        kl_job_hide(job, kilter_get_text(map, secret[i]));
     ret->username = kilter_get_text(map, "username");
     ret->password = kilter_get_text(map, "password");
     ret->token = kilter_get_text(map, "token");
