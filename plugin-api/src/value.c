@@ -308,18 +308,6 @@ struct kilter_value *kilter_value_copy(struct kilter_arena *arena, const struct 
     return copy(arena, value, 0);
 }
 
-uint64_t kl_value_count(const struct kilter_value *value, uint64_t limit)
-{
-    if (!value)
-        return 0;
-    uint64_t total = 1;
-    for (uint32_t i = 0; value->type == KILTER_LIST && i < value->count && total <= limit; i++)
-        total += kl_value_count(value->as.items[i], limit - total);
-    for (uint32_t i = 0; value->type == KILTER_MAP && i < value->count && total <= limit; i++)
-        total += 1 + kl_value_count(value->as.entries[i].item, limit - total);
-    return total;
-}
-
 /* --- comparing ---------------------------------------------------------------- */
 static bool equal(const struct kilter_value *a, const struct kilter_value *b, enum kilter_schema schema,
                   unsigned depth);

@@ -61,12 +61,6 @@ struct kl_entry *kl_entries_new(struct kilter_arena *arena, uint32_t capacity);
 ptrdiff_t kl_map_find_or_index(struct kilter_value *map, struct kilter_str key, uint32_t count);
 void kl_map_index_clear(struct kilter_value *map);
 
-/* As kilter_value_copy; counts the values made. NULL also below KL_MAX_DEPTH. */
-struct kilter_value *kl_value_copy(struct kilter_arena *arena, const struct kilter_value *value);
-
-/* Values in and below this one, keys included; stops counting above `limit`. */
-uint64_t kl_value_count(const struct kilter_value *value, uint64_t limit);
-
 static inline struct kilter_str kl_text(const struct kilter_value *scalar)
 {
     return kilter_str_n(scalar->as.text, scalar->count);

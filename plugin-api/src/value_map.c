@@ -40,7 +40,7 @@ static uint64_t hash_seed(void)
         return known;
     unsigned long at = getauxval(AT_RANDOM);
     if (at)
-        memcpy(&known, (const void *)at, sizeof known); // NOLINT: the kernel's own address
+        memcpy(&known, (const void *)at, sizeof known);
     known |= 1;
     __atomic_store_n(&seed, known, __ATOMIC_RELAXED);
     return known;

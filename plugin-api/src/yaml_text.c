@@ -343,6 +343,13 @@ void kl_page_plain(struct kl_page *page, struct kilter_str text)
     put_plain(page, text, 0, true);
 }
 
+/* Go's encoder writes a key "<<" without quotes, and then its reader takes it for a merge: the one place
+ * where its bytes are not followed, because the meaning would be another one. */
+static bool is_merge_key(struct kilter_str text, bool key)
+{
+    return key && kilter_str_eq_c(text, "<<");
+}
+
 void kl_page_string(struct kl_page *page, struct kilter_str text, int indent, bool key)
 {
     if (!kilter_str_is_utf8(text)) {
@@ -353,7 +360,7 @@ void kl_page_string(struct kl_page *page, struct kilter_str text, int indent, bo
     bool lines = kilter_str_find(text, '\n', 0) >= 0;
     if (lines && !key && traits.literal_allowed)
         put_literal(page, text, indent);
-    else if (lines || (key && traits.multiline) || kl_looks_typed(text))
+    else if (lines || (key && traits.multiline) || is_merge_key(text, key) || kl_looks_typed(text))
         put_double_quoted(page, text, indent, key);
     else if (traits.plain_allowed)
         put_plain(page, text, indent, key);

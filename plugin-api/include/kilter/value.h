@@ -35,7 +35,7 @@ enum kilter_style {
 
 /* How a plain scalar's text is understood. */
 enum kilter_schema {
-    /* sigs.k8s.io/yaml (go-yaml v2): YAML 1.1's booleans only as true/false/yes/no/on/off in the three
+    /* sigs.k8s.io/yaml (go-yaml v2): YAML 1.1's booleans true/false/yes/no/on/off/y/n in the three
      * cases, octal 0o17 and 017, binary, underscores, sexagesimal not, null as null, ~, "" */
     KILTER_SCHEMA_KUBERNETES = 1,
     /* kyaml (go-yaml v3): as 1.2, with 1.1's octal and booleans only where the decode target is bool */

@@ -57,10 +57,11 @@ KILTER_API int kilter_json_write(struct kilter_buf *out, const struct kilter_val
                                  enum kilter_schema schema, uint32_t flags);
 
 enum kilter_yaml_form {
-    /* As `kustomize build` prints: go-yaml v3 with compact lists ("- " not indented under its key),
-     * scalars in the style of their source where it is kept. */
+    /* As `kustomize build` prints: sigs.k8s.io/yaml's encoder, keys sorted in its natural order, lists not
+     * indented under their key, its choice of quotes, literals and line breaks; styles and tags of the
+     * source are lost. Plain text is understood by KILTER_SCHEMA_KUSTOMIZE. */
     KILTER_YAML_KUSTOMIZE = 1,
-    /* As `kubectl get -o yaml` prints: sigs.k8s.io/yaml, keys sorted, go-yaml v2's choice of quotes. */
+    /* As `kubectl get -o yaml` prints: the same encoder; plain text by KILTER_SCHEMA_KUBERNETES. */
     KILTER_YAML_KUBECTL = 2,
 };
 

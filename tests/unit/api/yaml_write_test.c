@@ -42,6 +42,7 @@ static const struct write_case kustomize_cases[] = {
     { "? \"two\\nlines\"\n: 1\n", "? |-\n  two\n  lines\n: 1\n" },
     { "? \"two\\nlines\"\n: [1]\n", "? |-\n  two\n  lines\n: - 1\n" },
     { "a: !!binary aGk=\n", "a: hi\n" },
+    { "'<<': {a: 1}\n", "\"<<\":\n  a: 1\n" }, /* not as go-yaml, which would read it as a merge */
     { "1: a\ntrue: b\n", "\"1\": a\n\"true\": b\n" },
 };
 
