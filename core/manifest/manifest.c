@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The loaded manifest: references, finding by name, words, credentials for jobs. */
+/* The loaded manifest: references, finding by name, words. */
 #include "manifest/manifest.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 struct kl_manifest *kl_manifest_ref(struct kl_manifest *manifest)
@@ -99,48 +98,4 @@ const char *kl_on_remove_word(enum kl_on_remove on_remove)
 const char *kl_on_unhealthy_word(enum kl_on_unhealthy on_unhealthy)
 {
     return on_unhealthy == KL_ON_UNHEALTHY_ROLLBACK ? "rollback" : "keep";
-}
-
-/* --- credentials ------------------------------------------------------------------------ */
-static int add_secret(struct kilter_arena *arena, struct kilter_value *map, const char *key,
-                      const struct kl_secret_ref *ref, struct kilter_diags *diags, struct kilter_error *err)
-{
-    struct kilter_buf text = KILTER_BUF_INIT(KL_SECRET_MAX + 2);
-
-    if (ref->kind == KL_SECRET_NONE)
-        return 0;
-    int rc = kl_secret_resolve(ref, &text, diags, err);
-    if (rc == 0) {
-        struct kilter_value *value = kilter_string(arena, kilter_buf_view(&text));
-        if (value)
-            kilter_set_marks(value, KILTER_VALUE_SECRET);
-        if (!value || kilter_set(arena, map, key, value) < 0)
-            rc = kilter_error_set(err, KILTER_E_NOMEM, "out of memory");
-    }
-    kl_secret_wipe(&text);
-    return rc < 0 ? kilter_error_wrap(err, "credentials, %s", key) : 0;
-}
-
-int kl_credentials_resolve(struct kilter_arena *arena, const struct kl_source *source, struct kilter_value **ret,
-                           struct kilter_diags *diags, struct kilter_error *err)
-{
-    const struct kl_credentials *c = &source->credentials;
-    const struct {
-        const char *key;
-        const struct kl_secret_ref *ref;
-    } secrets[] = {
-        { "password", &c->password }, { "token", &c->token },       { "certificate", &c->certificate },
-        { "key", &c->key },           { "identity", &c->identity }, { "knownHosts", &c->known_hosts },
-    };
-    struct kilter_value *map = kilter_map(arena);
-
-    if (!map || (c->username.len && kilter_set(arena, map, "username", kilter_string(arena, c->username)) < 0))
-        return kilter_error_set(err, KILTER_E_NOMEM, "out of memory");
-    for (size_t i = 0; i < sizeof secrets / sizeof secrets[0]; i++) {
-        int rc = add_secret(arena, map, secrets[i].key, secrets[i].ref, diags, err);
-        if (rc < 0)
-            return rc;
-    }
-    *ret = kilter_map_size(map) ? map : NULL;
-    return 0;
 }

@@ -165,11 +165,12 @@ struct kl_app {
     bool substitute;                      /* ${...} in documents */
     const struct kilter_value *variables; /* for documents: a map of strings; NULL unless substitute */
     struct kl_health_check health;
-    char digest[KL_DIGEST_TEXT];        /* moves when anything that matters to the app does: its own entry, and the
-                                         * source, target, plugins and policy that it uses; not with movedFrom, comments,
-                                         * order or place */
-    char render_digest[KL_DIGEST_TEXT]; /* of what the render takes besides the commit and secret contents: path,
-                                         * renderer and its plugin entry, options, inputs' references, variables */
+    /* Moves when anything that matters to the app does: its own entry, the url and ref of its source, its target,
+     * plugins and policy. Not with the source's interval and credentials, movedFrom, comments, order or place. */
+    char digest[KL_DIGEST_TEXT];
+    /* Of what the render takes besides the commit and the contents of secrets: path, renderer and its plugin entry,
+     * options, references of the inputs, variables. */
+    char render_digest[KL_DIGEST_TEXT];
     struct kilter_origin origin;
 };
 
@@ -265,11 +266,19 @@ const char *kl_adopt_word(enum kl_adopt adopt);
 const char *kl_on_remove_word(enum kl_on_remove on_remove);
 const char *kl_on_unhealthy_word(enum kl_on_unhealthy on_unhealthy);
 
+/* --- for jobs: secrets are read here and now ------------------------------------- */
 /* The credentials of a source as the fetch job takes them: username, password, token, certificate, key, identity,
- * knownHosts; the values marked secret but for username. *ret is NULL when it has none. Wipe by freeing the arena.
- */
+ * knownHosts; the values marked secret but for username. *ret is NULL when it has none. */
 int kl_credentials_resolve(struct kilter_arena *arena, const struct kl_source *source, struct kilter_value **ret,
                            struct kilter_diags *diags, struct kilter_error *err);
+/* All arguments of a fetch job (wire/jobs.h) that the source itself gives: url, ref, timeoutMs, stallMs,
+ * credentials, proxy, ca, allowInsecure. The caller adds verb, mirror, known and pins. */
+int kl_source_arguments(struct kilter_arena *arena, const struct kl_source *source, struct kilter_value **ret,
+                        struct kilter_diags *diags, struct kilter_error *err);
+/* The inputs of an app as the render job takes them: a map of strings, those that are secret marked so. *ret is
+ * NULL when it has none. */
+int kl_inputs_resolve(struct kilter_arena *arena, const struct kl_app *app, struct kilter_value **ret,
+                      struct kilter_diags *diags, struct kilter_error *err);
 
 /* --- reload -------------------------------------------------------------------- */
 enum kl_manifest_moved {
