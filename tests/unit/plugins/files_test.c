@@ -146,6 +146,8 @@ END_TEST
 TCase *files_case(void)
 {
     TCase *tests = tcase_create("files");
+    if (!rendering_possible("renderer files"))
+        return tests;
     tcase_add_checked_fixture(tests, begin, end);
     tcase_add_test(tests, a_tree_becomes_files_links_and_shared_directories);
     tcase_add_test(tests, modes_owner_and_prefix_are_laid_over);

@@ -3,6 +3,23 @@
 
 #include "git/tree.h"
 
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+bool rendering_possible(const char *what)
+{
+    struct open_how how = { .flags = O_PATH | O_CLOEXEC };
+    long fd = syscall(SYS_openat2, AT_FDCWD, ".", &how, sizeof how);
+    if (fd >= 0)
+        close((int)fd);
+    else
+        printf("skipped: %s (no openat2)\n", what);
+    return fd >= 0;
+}
+
 static int take_resource(struct kilter_render_sink *sink, const struct kilter_resource *resource)
 {
     struct rendering *rendering = sink->host_data;

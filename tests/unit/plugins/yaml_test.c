@@ -123,6 +123,8 @@ END_TEST
 TCase *yaml_case(void)
 {
     TCase *tests = tcase_create("yaml");
+    if (!rendering_possible("renderer yaml"))
+        return tests;
     tcase_add_checked_fixture(tests, begin, end);
     tcase_add_test(tests, every_document_of_every_file_becomes_a_resource_with_its_origin);
     tcase_add_test(tests, a_single_file_is_a_path_too);
