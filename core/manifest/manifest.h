@@ -266,19 +266,10 @@ const char *kl_adopt_word(enum kl_adopt adopt);
 const char *kl_on_remove_word(enum kl_on_remove on_remove);
 const char *kl_on_unhealthy_word(enum kl_on_unhealthy on_unhealthy);
 
-/* --- for jobs: secrets are read here and now ------------------------------------- */
 /* The credentials of a source as the fetch job takes them: username, password, token, certificate, key, identity,
  * knownHosts; the values marked secret but for username. *ret is NULL when it has none. */
 int kl_credentials_resolve(struct kilter_arena *arena, const struct kl_source *source, struct kilter_value **ret,
                            struct kilter_diags *diags, struct kilter_error *err);
-/* All arguments of a fetch job (wire/jobs.h) that the source itself gives: url, ref, timeoutMs, stallMs,
- * credentials, proxy, ca, allowInsecure. The caller adds verb, mirror, known and pins. */
-int kl_source_arguments(struct kilter_arena *arena, const struct kl_source *source, struct kilter_value **ret,
-                        struct kilter_diags *diags, struct kilter_error *err);
-/* The inputs of an app as the render job takes them: a map of strings, those that are secret marked so. *ret is
- * NULL when it has none. */
-int kl_inputs_resolve(struct kilter_arena *arena, const struct kl_app *app, struct kilter_value **ret,
-                      struct kilter_diags *diags, struct kilter_error *err);
 
 /* --- reload -------------------------------------------------------------------- */
 enum kl_manifest_moved {

@@ -198,68 +198,17 @@ START_TEST(the_credentials_of_a_source_are_resolved_for_a_job)
 }
 END_TEST
 
-START_TEST(a_source_gives_the_arguments_of_its_fetch)
-{
-    struct kilter_buf text = KILTER_BUF_INIT(65536);
-    struct kilter_arena *arena = kilter_arena_new(0);
-    struct kilter_value *map = NULL;
-    int64_t number = 0;
-    bool insecure = true;
-
-    kilter_buf_printf(&text,
-                      HEAD TARGETS
-                      "sources:\n"
-                      "  infra: {url: 'https://git.example.com/i.git', ref: {semver: ^1.2}, timeout: 90s,\n"
-                      "    stallTimeout: 2s, proxy: 'http://proxy:3128', ca: {file: %s},\n"
-                      "    credentials: {token: {file: /nonexistent/token}}}\n"
-                      "apps: {a: {source: infra, path: a, target: etc}}\n",
-                      private_file("ca.pem", "PEM\n"));
-    struct kl_manifest *m = load(text.ptr);
-    ck_assert_int_eq(kl_source_arguments(arena, app(m, "a")->source, &map, diags, &err), KILTER_E_NOT_FOUND);
-    ck_assert(
-        kilter_str_starts(kilter_str_c(err.message), KILTER_STR("source infra: token: cannot open /nonexistent/")));
-    ck_assert_ptr_null(map);
-
-    struct kl_source open = *app(m, "a")->source;
-    open.credentials = (struct kl_credentials){ .username = { NULL, 0 } };
-    ck_assert_int_eq(kl_source_arguments(arena, &open, &map, diags, &err), 0);
-    ck_assert(kilter_str_eq_c(kilter_get_text(kilter_get(map, "ref"), "kind"), "semver"));
-    ck_assert(kilter_str_eq_c(kilter_get_text(kilter_get(map, "ref"), "value"), "^1.2"));
-    ck_assert(kilter_str_eq_c(kilter_get_text(map, "ca"), "PEM"));
-    ck_assert(kilter_str_eq_c(kilter_get_text(map, "proxy"), "http://proxy:3128"));
-    ck_assert_int_eq(kilter_get_int(map, "timeoutMs", &number), 0);
-    ck_assert_int_eq(number, 90000);
-    ck_assert_int_eq(kilter_get_int(map, "stallMs", &number), 0);
-    ck_assert_int_eq(number, 2000);
-    ck_assert_int_eq(kilter_get_bool(map, "allowInsecure", &insecure), 0);
-    ck_assert(!insecure);
-    ck_assert_ptr_null(kilter_get(map, "credentials"));
-    kl_manifest_unref(m);
-    kilter_arena_free(arena);
-    kilter_buf_release(&text);
-}
-END_TEST
-
-START_TEST(inputs_are_read_for_a_render_and_marked_unless_said_otherwise)
+START_TEST(a_credential_that_cannot_be_read_is_named_with_its_source)
 {
     struct kilter_arena *arena = kilter_arena_new(0);
     struct kilter_value *map = NULL;
     struct kl_manifest *m =
-        load(HEAD SOURCES TARGETS "apps:\n"
-                                  "  a: {source: infra, path: a, target: etc, inputs:\n"
-                                  "      {P: {env: KILTER_TEST_P}, R: {env: KILTER_TEST_R, secret: false}}}\n"
-                                  "  b: {source: infra, path: b, target: etc}\n");
+        load(HEAD TARGETS "sources: {infra: {url: 'https://git.example.com/i.git', ref: {branch: main},\n"
+                          "  credentials: {token: {file: /nonexistent/token}}}}\n"
+                          "apps: {a: {source: infra, path: a, target: etc}}\n");
 
-    setenv("KILTER_TEST_P", "hunter2", 1);
-    unsetenv("KILTER_TEST_R");
-    ck_assert_int_eq(kl_inputs_resolve(arena, app(m, "a"), &map, diags, &err), KILTER_E_NOT_FOUND);
-    ck_assert_str_eq(err.message, "app a: input R: variable KILTER_TEST_R is not in the daemon's environment");
-    setenv("KILTER_TEST_R", "eu", 1);
-    ck_assert_int_eq(kl_inputs_resolve(arena, app(m, "a"), &map, diags, &err), 0);
-    ck_assert(kilter_str_eq_c(kilter_get_text(map, "P"), "hunter2"));
-    ck_assert_uint_eq(kilter_marks_of(kilter_get(map, "P")), KILTER_VALUE_SECRET);
-    ck_assert_uint_eq(kilter_marks_of(kilter_get(map, "R")), 0);
-    ck_assert_int_eq(kl_inputs_resolve(arena, app(m, "b"), &map, diags, &err), 0);
+    ck_assert_int_eq(kl_credentials_resolve(arena, app(m, "a")->source, &map, diags, &err), KILTER_E_NOT_FOUND);
+    ck_assert_str_eq(err.message, "source infra: token: cannot open /nonexistent/token: No such file or directory");
     ck_assert_ptr_null(map);
     kl_manifest_unref(m);
     kilter_arena_free(arena);
@@ -283,7 +232,6 @@ void add_secret_tests(Suite *suite)
     tcase_add_test(tests, wiping_leaves_nothing);
     tcase_add_test(tests, options_of_a_plugin_get_the_secret_in_the_references_place);
     tcase_add_test(tests, the_credentials_of_a_source_are_resolved_for_a_job);
-    tcase_add_test(tests, a_source_gives_the_arguments_of_its_fetch);
-    tcase_add_test(tests, inputs_are_read_for_a_render_and_marked_unless_said_otherwise);
+    tcase_add_test(tests, a_credential_that_cannot_be_read_is_named_with_its_source);
     suite_add_tcase(suite, tests);
 }
