@@ -6,36 +6,24 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "daemon/pool_private.h"
-#include "wire/codec.h"
 
 #include <sys/prctl.h>
 
 #define MIB (UINT64_C(1) << 20)
 #define MINUTE_MS INT64_C(60000)
-#define FRAMES_MAX (1u << 30) /* bytes of one job's input */
-#define DIAGS_KEPT 1000
 #define ORPHAN_MS 5
 #define ORPHAN_ROUNDS 1000 /* then it is the system that holds them */
 
-static const struct {
-    const char *name;
-    unsigned of_role, of_key;
-} roles[KL_ROLE_COUNT] = {
-    [KL_ROLE_FETCH] = { "fetch", 4, 1 },
-    [KL_ROLE_RENDER] = { "render", 4, 4 },
-    [KL_ROLE_APPLY] = { "apply", 8, 1 },
-    [KL_ROLE_INSPECT] = { "inspect", 2, 1 },
-};
-
-static const int64_t handicap_ns[] = {
-    [KL_PRIORITY_PERSON] = 0,
-    [KL_PRIORITY_COMMIT] = 30 * KL_NS_PER_S,
-    [KL_PRIORITY_DRIFT] = 120 * KL_NS_PER_S,
+static const char *const roles[KL_ROLE_COUNT] = {
+    [KL_ROLE_FETCH] = "fetch",
+    [KL_ROLE_RENDER] = "render",
+    [KL_ROLE_APPLY] = "apply",
+    [KL_ROLE_INSPECT] = "inspect",
 };
 
 const char *kl_role_name(enum kl_role role)
 {
-    return roles[role].name;
+    return roles[role];
 }
 
 void kl_pool_options_init(struct kl_pool_options *options)
@@ -47,7 +35,7 @@ void kl_pool_options_init(struct kl_pool_options *options)
         .output = MIB,
         .max_items = 200000,
         .max_bytes = 512 * MIB,
-        .max_workers = 12,
+        .max_workers = 8,
         .max_long_lived = 64,
         .idle_ms = MINUTE_MS,
         .jobs_of_worker = 500,
@@ -61,52 +49,12 @@ void kl_pool_options_init(struct kl_pool_options *options)
         .quarantine_ms = 5 * MINUTE_MS,
         .quarantine_max_ms = 360 * MINUTE_MS,
     };
-    for (int i = 0; i < KL_ROLE_COUNT; i++) {
-        options->max_of_role[i] = roles[i].of_role;
-        options->max_of_key[i] = roles[i].of_key;
-    }
+    options->max_of_key[KL_ROLE_FETCH] = 1;
+    options->max_of_key[KL_ROLE_APPLY] = 1;
+    options->max_of_key[KL_ROLE_INSPECT] = 1;
 }
 
 /* --- keys --------------------------------------------------------------------------------------------- */
-static void key_free(void *value)
-{
-    struct kl_key *key = value;
-    if (key)
-        free(key->name);
-    free(key);
-}
-
-/* The key's record, with one job more. NULL when out of memory. */
-static struct kl_key *key_take(struct kl_pool *pool, enum kl_role role, struct kilter_str text)
-{
-    KL_CLEANUP(kl_freep) char *name = NULL;
-    if (asprintf(&name, "%s:%.*s", kl_role_name(role), KILTER_STR_ARG(text)) < 0) {
-        name = NULL;
-        return NULL;
-    }
-    struct kl_key *key = kl_map_get(&pool->keys, kilter_str_c(name));
-    if (!key) {
-        key = calloc(1, sizeof(*key));
-        if (!key || kl_map_put(&pool->keys, kilter_str_c(name), key, NULL) < 0) {
-            key_free(key);
-            return NULL;
-        }
-        key->name = kl_steal(name);
-        key->role = role;
-    }
-    key->jobs++;
-    return key;
-}
-
-/* Deaths are remembered beyond the last job: they delay the next worker. */
-static void key_give_back(struct kl_pool *pool, struct kl_key *key)
-{
-    if (--key->jobs > 0 || key->deaths > 0)
-        return;
-    kl_map_remove(&pool->keys, kilter_str_c(key->name));
-    key_free(key);
-}
-
 /* The first replacement comes at once, the later ones after a time that doubles. */
 static void key_back_off(struct kl_pool *pool, struct kl_key *key)
 {
@@ -123,102 +71,6 @@ static void key_back_off(struct kl_pool *pool, struct kl_key *key)
 }
 
 /* --- jobs ----------------------------------------------------------------------------------------------- */
-void kl_job_free(struct kl_job *job)
-{
-    if (!job)
-        return;
-    if (job->key)
-        key_give_back(job->pool, job->key);
-    kilter_buf_release(&job->frames);
-    kilter_diags_free(job->diags);
-    free(job->plugin);
-    free(job->verb);
-    free(job);
-}
-
-/* Encodes a value as a frame's payload; `scratch` is reused. */
-static int add_frame(struct kl_job *job, enum kl_frame_type type, const struct kl_payload *payload,
-                     struct kilter_buf *scratch)
-{
-    struct kilter_str bytes = payload->encoded;
-    if (payload->value) {
-        kilter_buf_clear(scratch);
-        kl_value_encode(scratch, payload->value);
-        if (scratch->failed)
-            return scratch->failed;
-        bytes = kilter_buf_view(scratch);
-    }
-    return kl_frame_write(&job->frames, type, job->id, bytes);
-}
-
-/* The arguments, and what each job has. */
-static struct kilter_value *job_map(struct kilter_arena *arena, const struct kl_job_spec *spec)
-{
-    struct kilter_value *map = kilter_map(arena);
-    int rc = map ? KILTER_OK : KILTER_E_NOMEM;
-    for (size_t i = 0; i < kilter_map_size(spec->arguments) && rc == KILTER_OK; i++)
-        rc = kilter_map_add(arena, map, kilter_map_key_at(spec->arguments, i), kilter_map_at(spec->arguments, i));
-    if (rc == KILTER_OK)
-        rc = kilter_set(arena, map, "verb", kilter_string(arena, spec->verb));
-    if (rc == KILTER_OK && spec->deadline_ms > 0)
-        rc = kilter_set(arena, map, "deadlineMs", kilter_int(arena, spec->deadline_ms));
-    return rc == KILTER_OK ? map : NULL;
-}
-
-static int encode_frames(struct kl_job *job, const struct kl_job_spec *spec, struct kilter_arena *arena,
-                         struct kilter_buf *scratch)
-{
-    struct kl_payload arguments = { job_map(arena, spec), KILTER_STR_NONE };
-    struct kl_payload start = { kilter_map(arena), KILTER_STR_NONE };
-    if (!arguments.value || !start.value)
-        return KILTER_E_NOMEM;
-    int rc = add_frame(job, KL_FRAME_JOB, &arguments, scratch);
-    for (size_t i = 0; i < spec->payload_count && rc == KILTER_OK; i++)
-        rc = add_frame(job, KL_FRAME_DATA, &spec->payloads[i], scratch);
-    return rc == KILTER_OK ? add_frame(job, KL_FRAME_START, &start, scratch) : rc;
-}
-
-static int encode_job(struct kl_job *job, const struct kl_job_spec *spec, struct kilter_error *err)
-{
-    KL_CLEANUP(kl_arena_freep) struct kilter_arena *arena = kilter_arena_new(0);
-    struct kilter_buf scratch = KILTER_BUF_INIT(KL_FRAME_MAX);
-    job->frames = (struct kilter_buf)KILTER_BUF_INIT(FRAMES_MAX);
-    int rc = arena ? encode_frames(job, spec, arena, &scratch) : KILTER_E_NOMEM;
-    kilter_buf_release(&scratch);
-    if (rc == KILTER_E_LIMIT)
-        return kilter_error_set(err, rc,
-                                "the job's input is too large: %u MiB may go in one document, %u MiB in all",
-                                (unsigned)(KL_FRAME_MAX / MIB), (unsigned)(FRAMES_MAX / MIB));
-    return rc < 0 ? kilter_error_set(err, rc, "preparing a job for a worker: %s", kilter_status_text(rc)) : rc;
-}
-
-static struct kl_job *job_new(struct kl_pool *pool, const struct kl_job_spec *spec)
-{
-    struct kl_job *job = calloc(1, sizeof(*job));
-    if (!job)
-        return NULL;
-    job->pool = pool;
-    job->id = ++pool->next_job ? pool->next_job : ++pool->next_job;
-    job->role = spec->role;
-    job->handler = spec->handler;
-    job->data = spec->data;
-    job->deadline_ms = spec->deadline_ms;
-    job->priority = spec->priority;
-    job->max_parallel = spec->max_parallel ? spec->max_parallel : pool->options.max_of_key[spec->role];
-    job->long_lived = spec->long_lived;
-    job->raw_items = spec->raw_items;
-    job->queued_ns = kl_clock_monotonic_ns();
-    job->rank_ns = job->queued_ns + handicap_ns[spec->priority];
-    job->plugin = spec->plugin.len ? strndup(spec->plugin.ptr, spec->plugin.len) : strdup("");
-    job->verb = strndup(spec->verb.ptr, spec->verb.len);
-    job->diags = kilter_diags_new(DIAGS_KEPT);
-    job->key = key_take(pool, spec->role, spec->key);
-    if (job->plugin && job->verb && job->diags && job->key)
-        return job;
-    kl_job_free(job);
-    return NULL;
-}
-
 static void stand_in_line(struct kl_pool *pool, struct kl_job *job)
 {
     struct kl_job *before = TAILQ_LAST(&pool->line, kl_job_list);
@@ -236,14 +88,10 @@ int kl_pool_submit(struct kl_pool *pool, const struct kl_job_spec *spec, struct 
 {
     if (pool->closing)
         return kilter_error_set(err, KILTER_E_CANCELLED, "no job is taken any more: the workers are being ended");
-    struct kl_job *job = job_new(pool, spec);
-    if (!job)
-        return kilter_error_set(err, KILTER_E_NOMEM, "out of memory");
-    int rc = encode_job(job, spec, err);
-    if (rc < 0) {
-        kl_job_free(job);
+    struct kl_job *job;
+    int rc = kl_job_new(pool, spec, &job, err);
+    if (rc < 0)
         return rc;
-    }
     stand_in_line(pool, job);
     if (ret)
         *ret = job;
@@ -504,7 +352,7 @@ static void pool_free(struct kl_pool *pool)
 {
     if (!pool)
         return;
-    kl_map_release(&pool->keys, key_free);
+    kl_map_release(&pool->keys, kl_key_free);
     kl_faults_release(pool);
     for (size_t i = 0; pool->read_dirs && pool->read_dirs[i]; i++)
         free(pool->read_dirs[i]);
@@ -537,6 +385,20 @@ static void init_timer(struct kl_pool *pool, uv_timer_t *timer)
     pool->handles++;
 }
 
+/* Slow remotes must not keep all places from those who have work to do. */
+static void set_role_limits(struct kl_pool_options *options)
+{
+    if (options->max_workers == 0)
+        options->max_workers = 1;
+    for (int i = 0; i < KL_ROLE_COUNT; i++) {
+        bool shares = i == KL_ROLE_FETCH || i == KL_ROLE_INSPECT;
+        if (options->max_of_role[i] == 0)
+            options->max_of_role[i] = options->max_workers - (shares ? options->max_workers / 3 : 0);
+        if (options->max_of_key[i] == 0)
+            options->max_of_key[i] = options->max_workers;
+    }
+}
+
 int kl_pool_new(uv_loop_t *loop, const struct kl_pool_options *options, struct kl_pool **ret,
                 struct kilter_error *err)
 {
@@ -549,6 +411,7 @@ int kl_pool_new(uv_loop_t *loop, const struct kl_pool_options *options, struct k
     }
     pool->loop = loop;
     pool->options = *options;
+    set_role_limits(&pool->options);
     if (pool->options.quarantine_faults > KL_FAULTS_KEPT)
         pool->options.quarantine_faults = KL_FAULTS_KEPT;
     TAILQ_INIT(&pool->line);

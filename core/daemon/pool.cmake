@@ -4,6 +4,7 @@ add_library(kl-pool STATIC
   ${CMAKE_CURRENT_LIST_DIR}/pool.c
   ${CMAKE_CURRENT_LIST_DIR}/pool_faults.c
   ${CMAKE_CURRENT_LIST_DIR}/pool_frames.c
+  ${CMAKE_CURRENT_LIST_DIR}/pool_job.c
   ${CMAKE_CURRENT_LIST_DIR}/pool_launch.c
   ${CMAKE_CURRENT_LIST_DIR}/pool_outcome.c
   ${CMAKE_CURRENT_LIST_DIR}/pool_worker.c

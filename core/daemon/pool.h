@@ -12,7 +12,8 @@
  *
  * Everything happens on the thread of the loop. No callback is ever called
  * from inside a function of this header. A process has one pool, which makes
- * the process the reaper of what its workers leave behind (PR_SET_CHILD_SUBREAPER).
+ * the process the reaper of what its workers leave behind (PR_SET_CHILD_SUBREAPER);
+ * other children of the process must stay in its session, or are taken for such.
  */
 #ifndef KL_DAEMON_POOL_H
 #define KL_DAEMON_POOL_H
@@ -46,8 +47,8 @@ struct kl_pool_options {
     uint64_t max_bytes;   /* bytes of these */
 
     unsigned max_workers;                /* at a time; long-lived jobs come on top */
-    unsigned max_of_role[KL_ROLE_COUNT]; /* jobs running at a time */
-    unsigned max_of_key[KL_ROLE_COUNT];  /* jobs of one role and key running at a time */
+    unsigned max_of_role[KL_ROLE_COUNT]; /* jobs running at a time; 0: max_workers, and two thirds for fetch */
+    unsigned max_of_key[KL_ROLE_COUNT];  /* jobs of one role and key running at a time; 0: max_workers */
     unsigned max_long_lived;
 
     int64_t idle_ms;         /* an idle worker is ended after this */

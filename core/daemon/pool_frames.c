@@ -45,8 +45,24 @@ static bool account_output(struct kl_worker *worker, uint64_t *used, bool *cut, 
     return false;
 }
 
+/* The host masks what goes through it; what a plugin or its children print does not. */
+static void mask_secret(struct kl_worker *worker, const char *secret)
+{
+    size_t len = strlen(secret);
+    char *at = worker->line, *found;
+    while ((found = memmem(at, worker->line_len - (size_t)(at - worker->line), secret, len)) != NULL) {
+        size_t behind = worker->line_len - (size_t)(found - worker->line) - len;
+        memcpy(found, "***", 3);
+        memmove(found + 3, found + len, behind);
+        worker->line_len -= len - 3;
+        at = found + 3;
+    }
+}
+
 void kl_worker_flush_line(struct kl_worker *worker)
 {
+    for (size_t i = 0; worker->job && i < worker->job->secret_count; i++)
+        mask_secret(worker, worker->job->secrets[i]);
     struct kilter_str line = kilter_str_trim(kilter_str_n(worker->line, worker->line_len));
     if (line.len > 0)
         log_for(worker, KILTER_LOG_INFO, line);

@@ -3,6 +3,7 @@
  * pool_private.h: what the files of the pool share.
  *
  *     pool.c          the line of jobs, who may run, who gets which worker
+ *     pool_job.c      a job before it runs
  *     pool_worker.c   one process: its channels, its timers, its end
  *     pool_launch.c   what it is started with
  *     pool_frames.c   what it says and prints
@@ -78,6 +79,8 @@ struct kl_job {
     int64_t rank_ns; /* place in line: the moment it came, and a handicap by priority */
     int64_t queued_ns, started_ns;
 
+    char **secrets; /* texts of the arguments that must not show in what is printed */
+    size_t secret_count;
     struct kilter_diags *diags;
     int64_t window_ns; /* since when the following count */
     uint64_t items, bytes, logged, printed;
@@ -96,6 +99,9 @@ struct kl_key {
     int64_t not_before_ns; /* the next worker */
 };
 
+void kl_key_free(void *key);
+/* Encoded, not yet in line. (pool_job.c) */
+int kl_job_new(struct kl_pool *pool, const struct kl_job_spec *spec, struct kl_job **ret, struct kilter_error *err);
 void kl_job_free(struct kl_job *job);
 
 /* --- workers ------------------------------------------------------------------------------------------ */

@@ -313,7 +313,7 @@ static void fail_job(struct kl_worker *worker, const struct kl_child_end *end)
     free(message);
 }
 
-/* A process without a job is gone, and nobody told it to. */
+/* A process without a job is gone, and not as it should. */
 static void report_idle_death(struct kl_worker *worker, const struct kl_child_end *end)
 {
     struct kl_job_outcome outcome = { 0 };
@@ -340,8 +340,8 @@ static void check_exit(struct kl_worker *worker)
     kl_pool_worker_gone(worker->pool, worker, unasked);
     if (worker->job)
         fail_job(worker, &end);
-    else if (unasked)
-        report_idle_death(worker, &end);
+    else if (unasked || (end.signal != 0 && !worker->killed))
+        report_idle_death(worker, &end); /* one that was to end may crash over it all the same */
     close_handles(worker);
     kl_pool_reap_orphans(worker->pool);
 }

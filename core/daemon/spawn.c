@@ -5,6 +5,7 @@
 #include "base/clock.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -161,7 +162,7 @@ enum mark { MARK_NONE, MARK_OURS, MARK_EMPTY };
  * that are just ending; or it is somebody else's, or not to be read. */
 static enum mark read_mark(pid_t pid, const char *id)
 {
-    char path[64], mark[512];
+    char path[64], mark[PATH_MAX + sizeof(KL_SPAWN_MARK) + 1]; /* ids may be paths */
     int mark_len = snprintf(mark, sizeof(mark), KL_SPAWN_MARK "=%s", id);
     snprintf(path, sizeof(path), "/proc/%ld/environ", (long)pid);
     KL_CLEANUP(kl_closep) int fd = open(path, O_RDONLY | O_CLOEXEC);

@@ -229,6 +229,10 @@ static bool answer_well(const char *verb, const struct kilter_value *arguments)
         write_all(2, "ial\x1b line", 9);
         send_log("to the log");
         send_done(0, NULL);
+    } else if (strcmp(verb, "tell-secret") == 0) {
+        static const char line[] = "the password is hunter2, and again hunter2hunter2!\n";
+        write_all(2, line, sizeof(line) - 1);
+        send_done(0, NULL);
     } else if (strcmp(verb, "child") == 0 || strcmp(verb, "child-session") == 0) {
         leave_child(strcmp(verb, "child-session") == 0);
         send_done(0, NULL);

@@ -7,6 +7,7 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static void setup(void)
@@ -140,6 +141,22 @@ START_TEST(the_daemons_environment_is_not_the_workers)
     ck_assert_str_eq(render.home, "unseen");
     ck_assert_str_eq(fetch.secret, "unseen");
     ck_assert_str_eq(fetch.home, "seen");
+}
+END_TEST
+
+START_TEST(secrets_of_the_arguments_are_masked_in_what_is_printed)
+{
+    struct kilter_arena *arena = kilter_arena_new(0);
+    struct kilter_value *arguments = kilter_map(arena), *credentials = kilter_map(arena);
+    struct kl_job_spec spec = job_spec("tell-secret");
+    struct seen seen;
+    kilter_set(arena, credentials, "password", kilter_string_c(arena, "hunter2\n"));
+    kilter_set(arena, arguments, "credentials", credentials);
+    spec.arguments = arguments;
+    job_submit(&seen, &spec);
+    kilter_arena_free(arena);
+    job_wait(&seen);
+    ck_assert_str_eq(seen.last_log, "the password is ***, and again ******!");
 }
 END_TEST
 
@@ -379,7 +396,7 @@ START_TEST(closing_the_pool_ends_grandchildren_too)
 }
 END_TEST
 
-START_TEST(the_leftovers_of_a_killed_daemon_are_swept)
+START_TEST(a_sweep_kills_those_of_its_mark_only)
 {
     static char id[] = KL_SPAWN_MARK "=swept-XXXXXX";
     char *const argv[] = { (char[]){ "sleep" }, (char[]){ "1000" }, NULL };
@@ -403,6 +420,46 @@ START_TEST(the_leftovers_of_a_killed_daemon_are_swept)
 }
 END_TEST
 
+/* A process that runs a pool until it is killed; says when both jobs are where they stay. */
+static void be_a_daemon(int ready)
+{
+    struct seen hang, child;
+    struct kl_job_spec spec = job_spec("child-session");
+    harness_open();
+    job_submit(&child, &spec);
+    job_wait(&child);
+    spec = job_spec("hang");
+    spec.key = KILTER_STR("other");
+    job_submit(&hang, &spec);
+    loop_for(200);
+    if (write(ready, &child.child, sizeof(child.child)) < 0)
+        _exit(1);
+    for (;;)
+        pause();
+}
+
+START_TEST(what_a_killed_daemon_left_is_swept_grandchildren_too)
+{
+    int ready[2];
+    int64_t grandchild = 0;
+    struct kilter_error err = KILTER_ERROR_INIT;
+    harness_init();
+    ck_assert_int_eq(pipe(ready), 0);
+    pid_t daemon = fork();
+    if (daemon == 0)
+        be_a_daemon(ready[1]);
+    ck_assert_int_eq(read(ready[0], &grandchild, sizeof(grandchild)), sizeof(grandchild));
+    ck_assert(process_exists(grandchild));
+    kill(daemon, SIGKILL);
+    ck_assert_int_eq(waitpid(daemon, NULL, 0), daemon);
+    /* The worker that hangs does not read its socket, and so does not see its end. */
+    ck_assert_int_ge(kl_pool_sweep(harness.options.state_id, &err), 2);
+    ck_assert_int_eq(kl_pool_sweep(harness.options.state_id, &err), 0);
+    close(ready[0]);
+    close(ready[1]);
+}
+END_TEST
+
 TCase *pool_limits_case(void);
 
 int main(void)
@@ -418,6 +475,7 @@ int main(void)
     tcase_add_test(jobs, a_status_that_does_not_exist_is_an_internal_failure);
     tcase_add_test(jobs, what_a_worker_prints_is_logged_by_line);
     tcase_add_test(jobs, the_daemons_environment_is_not_the_workers);
+    tcase_add_test(jobs, secrets_of_the_arguments_are_masked_in_what_is_printed);
     tcase_add_test(jobs, a_crash_names_plugin_callback_and_signal);
     tcase_add_test(jobs, an_exit_is_told_with_its_status);
     tcase_add_test(jobs, a_crash_outside_of_callbacks_says_so);
@@ -442,7 +500,8 @@ int main(void)
     tcase_add_test(starts, a_worker_that_does_not_start_fails_its_job_and_not_its_plugin);
     tcase_add_test(starts, a_program_that_is_not_there_fails_the_job);
     tcase_add_test(starts, closing_the_pool_ends_grandchildren_too);
-    tcase_add_test(starts, the_leftovers_of_a_killed_daemon_are_swept);
+    tcase_add_test(starts, a_sweep_kills_those_of_its_mark_only);
+    tcase_add_test(starts, what_a_killed_daemon_left_is_swept_grandchildren_too);
     suite_add_tcase(suite, starts);
     suite_add_tcase(suite, pool_limits_case());
     SRunner *runner = srunner_create(suite);
