@@ -56,7 +56,8 @@ static void check_plugin(struct kl_load *load, const struct kl_manifest_plugin *
     const struct kl_plugin_schemas *schemas;
     char what[200];
 
-    snprintf(what, sizeof what, "config of plugin \"%.*s\"", KILTER_STR_ARG(kilter_str_sub(plugin->name, 0, 63)));
+    snprintf(what, sizeof what, "key of \"config\" of plugin \"%.*s\"",
+             KILTER_STR_ARG(kilter_str_sub(plugin->name, 0, 63)));
     if (!is_plugin_name(plugin->name))
         kl_report_add(&load->report, KILTER_ERROR, "manifest.name", plugin->origin,
                       "lower-case letters, digits and '-'; for a file write {file: PATH}",

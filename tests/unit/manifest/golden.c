@@ -43,6 +43,20 @@ static void update(const char *name, struct kilter_str said)
     ck_assert_int_eq(fclose(file), 0);
 }
 
+/* What other modules say in their own words is theirs to test: of it only the place and the code. */
+static void write_said(struct kilter_buf *out, const struct kilter_diags *diags)
+{
+    for (size_t i = 0; i < kilter_diags_count(diags); i++) {
+        const struct kilter_diag *diag = kilter_diags_at(diags, i);
+        ck_assert_ptr_null(strstr(diag->message.ptr, "hunter2")); /* what stands for a secret, everywhere */
+        if (kilter_str_starts(diag->code, KILTER_STR("manifest.")))
+            ck_assert_int_eq(kilter_diag_format(out, diag), 0);
+        else
+            kilter_buf_printf(out, "%.*s:%u:%u: [%.*s]\n", KILTER_STR_ARG(diag->origin.file), diag->origin.line,
+                              diag->origin.column, KILTER_STR_ARG(diag->code));
+    }
+}
+
 START_TEST(what_is_said_of_a_manifest)
 {
     const char *name = names[_i];
@@ -53,7 +67,7 @@ START_TEST(what_is_said_of_a_manifest)
     char *text = slurp(golden_path(name, ".yaml"));
 
     int rc = kl_manifest_load_text(kilter_str_c(text), "kilter.yaml", &options, &manifest, diags);
-    ck_assert_int_eq(kilter_diags_format(&said, diags), 0);
+    write_said(&said, diags);
     kilter_buf_c(&said, rc == 0 ? "accepted\n" : rc == KILTER_E_INVALID ? "refused\n" : "failed\n");
     ck_assert_int_eq(rc == 0, kilter_diags_errors(diags) == 0);
     if (getenv("KILTER_UPDATE_GOLDEN"))
