@@ -49,9 +49,15 @@ static const char *hint_for(const struct kl_app_state *app)
     return NULL;
 }
 
-static void answer_end(struct kl_request *request, const struct kl_app_state *app)
+static void answer_end(struct kl_wait *wait, const struct kl_app_state *app)
 {
     const char *outcome = "done";
+    bool removal = wait->flag; /* after a forget or delete the app is suspended, as it should be */
+    struct kl_request *request = kl_wait_take(wait);
+    if (removal && app->suspension.on) {
+        answer(request, app, outcome, app->message, NULL);
+        return;
+    }
     if (app->phase == KL_PHASE_FAILED || app->decision.blocked)
         outcome = "failed";
     else if (app->phase == KL_PHASE_WAITING)
@@ -76,7 +82,7 @@ static bool pass_over(struct kl_wait *wait, bool late)
     bool over = app->ended >= wait->pass && !app->pass && app->wish.trigger == KL_TRIGGER_NONE;
     bool held = !app->pass && app->begun < wait->pass && app->phase == KL_PHASE_FAILED;
     if (over || held)
-        answer_end(kl_wait_take(wait), app);
+        answer_end(wait, app);
     else if (late && wait->timeout_ns == 0)
         answer(kl_wait_take(wait), app, "accepted", "under way", NULL);
     else if (late)
@@ -406,6 +412,7 @@ static void remove_owned(struct action *action, enum kl_removal removal, const c
     struct kl_app_state *app = action->app;
     app->removal = removal;
     app->keep_after_removal = true;
+    action->wait->flag = true;
     snprintf(action->wait->wish.approve, sizeof action->wait->wish.approve, "%s", digest);
     save(app, removal == KL_REMOVAL_FORGET ? "forgetting" : "deleting", KL_WARNING, action->wait->wish.actor, NULL,
          removal == KL_REMOVAL_FORGET ? "what it owns is being forgotten" : "what it owns is being deleted");

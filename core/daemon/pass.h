@@ -30,6 +30,7 @@ struct kl_owned {
     struct kilter_str directives; /* JSON, or empty */
     bool stored;                  /* it was in the store before this pass */
     bool gone;                    /* deleted or forgotten */
+    bool left_alone;              /* the plan has a change for it that is not applied */
     enum kilter_record_status before; /* the status before this pass set an intent */
 };
 
@@ -81,7 +82,8 @@ struct kl_pass {
     bool health_timer_open;
     int64_t health_deadline_ns, healthy_since_ns;
     unsigned health_looks;
-    enum kilter_health health;
+    enum kilter_health health; /* of what this pass answers for: the worst of it */
+    enum kilter_health shown;  /* of everything owned */
     bool health_terminal;
     char health_message[256];
 

@@ -142,7 +142,7 @@ static void judge(struct kl_pass *pass)
 {
     struct kl_app_state *app = pass->app;
     int64_t now = kl_clock_monotonic_ns();
-    app->health = pass->health;
+    app->health = pass->shown;
     if (pass->health != KILTER_HEALTHY)
         pass->healthy_since_ns = 0;
     else if (!pass->healthy_since_ns)
@@ -151,10 +151,9 @@ static void judge(struct kl_pass *pass)
                    pass->health == KILTER_HEALTH_SUSPENDED;
     bool watching = pass->changed_anything && pass->health == KILTER_HEALTHY && app->def->health.window_ns > 0 &&
                     now - pass->healthy_since_ns < app->def->health.window_ns;
-    /* What is not there, and not to be put there, is the plan's to say and nothing to wait for. */
-    bool expected = pass->health == KILTER_MISSING && pass->decision.held + pass->decision.ask + pass->decision.blocked;
-    if ((settled && !watching) || expected) {
-        kl_pass_step(pass, KL_PHASE_CHECKING, "ok", "%s%s%s", kl_health_state(pass->health),
+    /* A pass that applied nothing only says how things are. */
+    if ((settled && !watching) || !pass->applied) {
+        kl_pass_step(pass, KL_PHASE_CHECKING, "ok", "%s%s%s", kl_health_state(pass->shown),
                      pass->health_message[0] ? ": " : "", pass->health_message);
         kl_pass_finish(pass);
     } else if (pass->health_terminal) {
@@ -189,13 +188,16 @@ static void on_health(void *data, const struct kilter_value *item, struct kilter
             note->health = health;
             snprintf(note->health_message, sizeof note->health_message, "%.*s", KILTER_STR_ARG(message));
         }
-        if (health != KILTER_HEALTHY && kl_health_worst(pass->health, health) == health) {
+        if (health != KILTER_HEALTHY && kl_health_worst(pass->shown, health) == health) {
             struct kilter_buf id = KILTER_BUF_INIT(1024);
             kilter_id_format(&id, &owned->id);
             snprintf(pass->health_message, sizeof pass->health_message, "%s: %s%s%.*s", id.ptr ? id.ptr : "",
                      kl_health_state(health), message.len ? ", " : "", KILTER_STR_ARG(message));
             kilter_buf_release(&id);
         }
+        pass->shown = kl_health_worst(pass->shown, health);
+        if (owned->left_alone)
+            return; /* how it is, is the plan's to say, and nothing to wait for */
         break;
     }
     pass->health = kl_health_worst(pass->health, health);
@@ -222,7 +224,7 @@ static void look(struct kl_pass *pass)
     struct kilter_value *arguments;
     struct kl_payload *payloads;
     size_t count = 0;
-    pass->health = KILTER_HEALTHY;
+    pass->health = pass->shown = KILTER_HEALTHY;
     pass->health_terminal = false;
     pass->health_message[0] = '\0';
     pass->health_looks++;

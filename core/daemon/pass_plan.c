@@ -212,6 +212,16 @@ static void void_approval(struct kl_pass *pass)
     kl_engine_commit(app->engine, txn, KL_RELAXED);
 }
 
+static void mark_left_alone(struct kl_pass *pass)
+{
+    for (size_t i = 0; i < pass->plan->count; i++) {
+        const struct kl_planned *planned = &pass->plan->changes[i];
+        struct kl_owned *owned = kl_map_get(&pass->owned, kl_resource_key(pass->arena, &planned->change.id));
+        if (owned)
+            owned->left_alone = planned->disposition != KL_DISPOSE_APPLY && planned->disposition != KL_DISPOSE_NOTHING;
+    }
+}
+
 static void decide(struct kl_pass *pass)
 {
     struct kl_app_state *app = pass->app;
@@ -227,6 +237,7 @@ static void decide(struct kl_pass *pass)
     if (facts.approved && strcmp(facts.approved, pass->plan->digest) != 0)
         void_approval(pass);
     show_plan(pass);
+    mark_left_alone(pass);
     kl_pass_step(pass, KL_PHASE_PLANNING, pass->decision.verdict == KL_VERDICT_WAIT ? "waiting" : "ok",
                  "%zu to apply, %zu waiting, %zu held, %zu blocked, %zu in line%s%s", pass->decision.apply,
                  pass->decision.ask, pass->decision.held, pass->decision.blocked, pass->decision.in_line,

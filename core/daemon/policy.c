@@ -141,6 +141,22 @@ static void hold_back(struct kl_plan *plan, bool keep_repairs)
     }
 }
 
+/* What is pruned goes only with a commit that can be applied whole. */
+static void hold_prunes(struct kl_plan *plan)
+{
+    bool blocked = false;
+    for (size_t i = 0; i < plan->count && !blocked; i++)
+        blocked = plan->changes[i].disposition == KL_DISPOSE_BLOCKED &&
+                  plan->changes[i].change.verb != KILTER_VERB_DELETE;
+    for (size_t i = 0; blocked && i < plan->count; i++) {
+        struct kl_planned *planned = &plan->changes[i];
+        if (planned->disposition != KL_DISPOSE_APPLY || planned->change.verb != KILTER_VERB_DELETE)
+            continue;
+        planned->disposition = KL_DISPOSE_HOLD;
+        planned->why = "not in Git any more; it goes once nothing of the commit is blocked";
+    }
+}
+
 static void release(struct kl_plan *plan)
 {
     for (size_t i = 0; i < plan->count; i++)
@@ -277,8 +293,11 @@ void kl_policy_decide(struct kl_plan *plan, const struct kl_policy_facts *facts,
         struct kl_planned *planned = &plan->changes[i];
         planned->why = NULL;
         planned->disposition = dispose(plan, planned, facts);
-        collect(&asks, planned, facts);
     }
+    if (!facts->removal)
+        hold_prunes(plan);
+    for (size_t i = 0; i < plan->count; i++)
+        collect(&asks, &plan->changes[i], facts);
     count(plan, ret);
     bool brings = false; /* anything that a commit brings, as against repairs */
     for (size_t i = 0; i < plan->count; i++)

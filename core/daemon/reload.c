@@ -252,6 +252,10 @@ static void report(const struct kilter_diags *diags)
         const struct kilter_diag *diag = kilter_diags_at(diags, i);
         struct kilter_buf text = KILTER_BUF_INIT(8192);
         kilter_diag_format(&text, diag);
+        /* One record is one line. */
+        for (size_t c = 0; c + 1 < text.len; c++)
+            if (text.ptr[c] == '\n')
+                text.ptr[c] = ';';
         kl_log_str(diag->severity == KILTER_ERROR ? KILTER_LOG_ERROR : KILTER_LOG_WARNING,
                    kilter_str_trim(kilter_buf_view(&text)));
         kilter_buf_release(&text);

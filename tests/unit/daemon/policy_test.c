@@ -250,6 +250,18 @@ START_TEST(what_says_prune_disabled_is_forgotten_instead)
 }
 END_TEST
 
+START_TEST(nothing_is_pruned_while_something_of_the_commit_is_blocked)
+{
+    policy.prune = true;
+    add(KILTER_VERB_BLOCKED, KILTER_CHANGE_WANTED);
+    add(KILTER_VERB_DELETE, KILTER_CHANGE_WANTED);
+    add(KILTER_VERB_CREATE, KILTER_CHANGE_WANTED);
+    ck_assert_int_eq(decide(), KL_VERDICT_APPLY);
+    ck_assert_int_eq(disposition(1), KL_DISPOSE_HOLD);
+    ck_assert_int_eq(disposition(2), KL_DISPOSE_APPLY);
+}
+END_TEST
+
 START_TEST(an_apps_removal_counts_as_deletion)
 {
     facts.removal = true;
@@ -390,6 +402,7 @@ Suite *policy_suite(void)
     tcase_add_test(tcase, whole_directories_always_ask);
     tcase_add_test(tcase, an_empty_render_never_prunes_unless_the_app_says_so);
     tcase_add_test(tcase, what_says_prune_disabled_is_forgotten_instead);
+    tcase_add_test(tcase, nothing_is_pruned_while_something_of_the_commit_is_blocked);
     tcase_add_test(tcase, an_apps_removal_counts_as_deletion);
     tcase_add_test(tcase, the_first_prune_after_a_rebuilt_inventory_waits);
     tcase_add_test(tcase, adopt_if_equal_takes_what_is_equal_and_refuses_what_differs);
