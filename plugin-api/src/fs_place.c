@@ -103,7 +103,9 @@ static int replace(struct kilter_fs_batch *batch, struct kl_fs_item *item, int d
 {
     if (renameat2(dirfd, item->temp, dirfd, item->name, RENAME_EXCHANGE) == 0)
         return check_swapped(batch, item, dirfd);
-    if (errno == EINVAL || errno == ENOSYS)
+    /* EXDEV: overlayfs does not move a directory of a lower layer, but can empty and remove it. */
+    bool lower = errno == EXDEV && item->seen.type == KILTER_FS_DIRECTORY;
+    if (errno == EINVAL || errno == ENOSYS || lower)
         return replace_without_exchange(batch, item, dirfd);
     return kl_fs_refuse_errno(batch, item, -errno, "replacing it");
 }

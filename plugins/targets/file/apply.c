@@ -398,14 +398,19 @@ static bool is_as_wanted(struct apply *apply, struct job *job)
     return job->type == KILTER_FS_DIRECTORY || has_wanted_content(apply, job);
 }
 
+/* Within one installation the store knows the owner; a mark may be left from an app that was renamed. */
+static bool is_of_this_installation(const struct apply *apply, struct kilter_str mark)
+{
+    struct kilter_str owner = apply->request->owner;
+    ptrdiff_t slash = kilter_str_find(owner, '/', 0);
+    return kilter_str_starts(mark, kilter_str_sub(owner, 0, slash < 0 ? owner.len : (size_t)slash + 1));
+}
+
 static bool mark_is_foreign(struct apply *apply, struct job *job)
 {
     bool possible;
     struct kilter_str mark = file_live_mark(apply->call, apply->target, &job->live, &possible);
-    struct kilter_str owner = apply->request->owner;
-    ptrdiff_t slash = kilter_str_find(owner, '/', 0);
-    struct kilter_str ours = kilter_str_sub(owner, 0, slash < 0 ? owner.len : (size_t)slash + 1);
-    if (!mark.ptr || kilter_str_starts(mark, ours))
+    if (!mark.ptr || is_of_this_installation(apply, mark))
         return false;
     give(apply, job, KILTER_RESULT_BLOCKED,
          kilter_arena_printf(apply->call->arena, "belongs to %.*s by its mark " FILE_MARK, KILTER_STR_ARG(mark)),
@@ -545,7 +550,7 @@ static void prepare_forget(struct apply *apply, struct job *job)
                  file_live_read(apply->call, apply->target, job->path, &job->live, NULL) == KILTER_OK;
     struct kilter_str mark =
         there ? file_live_mark(apply->call, apply->target, &job->live, &possible) : KILTER_STR_NONE;
-    if (!mark.ptr || !kilter_str_eq(mark, apply->request->owner)) {
+    if (!mark.ptr || !is_of_this_installation(apply, mark)) {
         give(apply, job, KILTER_RESULT_DONE, NULL, NULL);
         return;
     }

@@ -300,7 +300,9 @@ static int emit_view(struct plan *plan, struct view *view)
                                     .foreign_owner = view->foreign,
                                     .reason = kilter_str_c(view->reason),
                                     .wave = wanted->wave };
-    if (parent && (parent->verb == KILTER_VERB_CREATE || parent->verb == KILTER_VERB_REPLACE)) {
+    /* A shared directory is made by the first that needs it, whatever becomes of its own change. */
+    bool made = parent && (parent->verb == KILTER_VERB_CREATE || parent->verb == KILTER_VERB_REPLACE);
+    if (made && !parent->wanted.shared && parent->wanted.wave <= wanted->wave) {
         after = (uint32_t)parent->change;
         change.after_changes = &after;
         change.after_count = 1;

@@ -203,6 +203,95 @@ START_TEST(a_file_that_its_old_owner_may_hold_open_becomes_a_new_one)
 }
 END_TEST
 
+static void write_attackers(void)
+{
+    world_write(&world, "f", "attacker's");
+}
+
+static void replace_with_attackers(void)
+{
+    ck_assert_int_eq(unlink(world_path(&world, "f")), 0);
+    world_write(&world, "f", "attacker's");
+}
+
+START_TEST(a_file_changed_right_before_the_rename_is_put_back_as_it_is)
+{
+    static void (*const acts[])(void) = { write_attackers, replace_with_attackers };
+    world_sync(&world, DOC("File", "f", "path: /f, content: x"));
+    plan(DOC("File", "f", "path: /f, content: y"));
+    syscalls_before("renameat2", acts[_i]);
+    world_apply(&world);
+    ck_assert_int_eq(world_result(&world, "f")->result, KILTER_RESULT_STALE);
+    ck_assert_str_eq(world_read(&world, "f"), "attacker's");
+    ck_assert_uint_eq(world_leftovers(&world), 0);
+}
+END_TEST
+
+START_TEST(a_file_changed_right_before_its_removal_is_kept)
+{
+    world_sync(&world, DOC("File", "f", "path: /f, content: x"));
+    plan("");
+    syscalls_before("renameat", replace_with_attackers);
+    world_apply(&world);
+    ck_assert_int_eq(world_result(&world, "f")->result, KILTER_RESULT_STALE);
+    ck_assert_str_eq(world_read(&world, "f"), "attacker's");
+    ck_assert_uint_eq(world_leftovers(&world), 0);
+}
+END_TEST
+
+START_TEST(a_file_that_appears_right_before_the_rename_stays)
+{
+    plan(DOC("File", "f", "path: /f, content: y"));
+    syscalls_before("renameat2", write_attackers);
+    world_apply(&world);
+    ck_assert_int_eq(world_result(&world, "f")->result, KILTER_RESULT_STALE);
+    ck_assert_str_eq(world_read(&world, "f"), "attacker's");
+}
+END_TEST
+
+static void swap_directory(void)
+{
+    ck_assert_int_eq(rename(world_path(&world, "d"), world_path(&world, "moved")), 0);
+    ck_assert_int_eq(symlink("../outside", world_path(&world, "d")), 0);
+}
+
+START_TEST(a_parent_swapped_while_files_are_written_leads_nowhere_else)
+{
+    ck_assert_int_eq(mkdir(world_path(&world, "d"), 0755), 0);
+    plan(in_d);
+    syscalls_before("fchmod", swap_directory);
+    world_apply(&world);
+    ck_assert(!outside_has("f"));
+    ck_assert_str_eq(world_read(&world, "moved/f"), "x");
+}
+END_TEST
+
+static void look_at_the_temporary(void)
+{
+    struct stat st;
+    char *found = NULL;
+    char command[160];
+    snprintf(command, sizeof command, "ls -d %s/.kilter-tmp.*", world.root);
+    FILE *list = popen(command, "r");
+    char line[256] = "";
+    found = fgets(line, sizeof line, list);
+    pclose(list);
+    ck_assert_ptr_nonnull(found);
+    line[strcspn(line, "\n")] = '\0';
+    ck_assert_int_eq(stat(line, &st), 0);
+    ck_assert_uint_eq(st.st_mode & 07777, 0600);
+}
+
+START_TEST(no_one_else_can_read_what_is_being_written)
+{
+    plan(DOC("File", "f", "path: /f, content: x, mode: \"0644\""));
+    umask(0);
+    syscalls_before("fchmod", look_at_the_temporary);
+    world_apply(&world);
+    ck_assert_int_eq(world_result(&world, "f")->result, KILTER_RESULT_DONE);
+}
+END_TEST
+
 static bool set_immutable(const char *path, bool on)
 {
     int flags = 0, fd = open(world_path(&world, path), O_RDONLY);
@@ -256,6 +345,11 @@ TCase *file_attacks_case(void)
     tcase_add_test(tests, a_directory_that_everybody_may_change_is_no_place_for_files);
     tcase_add_test(tests, a_foreign_owner_on_the_way_is_trusted_with_his_own_files_only);
     tcase_add_test(tests, a_file_that_its_old_owner_may_hold_open_becomes_a_new_one);
+    tcase_add_loop_test(tests, a_file_changed_right_before_the_rename_is_put_back_as_it_is, 0, 2);
+    tcase_add_test(tests, a_file_changed_right_before_its_removal_is_kept);
+    tcase_add_test(tests, a_file_that_appears_right_before_the_rename_stays);
+    tcase_add_test(tests, a_parent_swapped_while_files_are_written_leads_nowhere_else);
+    tcase_add_test(tests, no_one_else_can_read_what_is_being_written);
     tcase_add_test(tests, an_immutable_file_is_named_as_such_and_stays_so);
     tcase_add_test(tests, an_immutable_directory_is_named_by_the_apply);
     return tests;

@@ -366,11 +366,20 @@ START_TEST(an_extended_attribute_and_the_acl_of_a_file_survive_its_update)
 {
     if (!marks_work())
         return;
-    char value[16] = "";
-    world_sync(&world, DOC("File", "f", "path: /f, content: x"));
+    /* Version 2, then {tag, rights, id}: the owner rw, user 1234 r, the group r, the mask r, others none. */
+    static const unsigned char acl[] = { 2, 0,   0,   0,   1,   0,   6,  0, 255, 255, 255, 255, 2,   0,  4,
+                                         0, 210, 4,   0,   0,   4,   0,  4, 0,   255, 255, 255, 255, 16, 0,
+                                         4, 0,   255, 255, 255, 255, 32, 0, 0,   0,   255, 255, 255, 255 };
+    unsigned char value[64];
+    world_sync(&world, DOC("File", "f", "path: /f, content: x, mode: \"0640\""));
     ck_assert_int_eq(setxattr(world_path(&world, "f"), "user.note", "keep", 4, 0), 0);
-    world_sync(&world, DOC("File", "f", "path: /f, content: y"));
+    bool acls = setxattr(world_path(&world, "f"), "system.posix_acl_access", acl, sizeof acl, 0) == 0;
+    world_sync(&world, DOC("File", "f", "path: /f, content: y, mode: \"0640\""));
+    ck_assert_str_eq(world_read(&world, "f"), "y");
     ck_assert_int_eq(getxattr(world_path(&world, "f"), "user.note", value, sizeof value), 4);
+    ssize_t len = getxattr(world_path(&world, "f"), "system.posix_acl_access", value, sizeof value);
+    ck_assert(!acls || (len == (ssize_t)sizeof acl && memcmp(value, acl, sizeof acl) == 0));
+    ck_assert_uint_eq(world_mode(&world, "f"), 0640);
     ck_assert(has_mark("f", "test/app"));
 }
 END_TEST

@@ -3,6 +3,10 @@
 #include "world.h"
 
 #include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 
 static struct world world;
 
@@ -67,12 +71,73 @@ START_TEST(a_failed_mark_keeps_nobody_from_writing)
 }
 END_TEST
 
+/* --- the real thing, in a mount namespace of its own ------------------------------------------- */
+static bool mount_small(const char *at)
+{
+    ck_assert_int_eq(mkdir(world_path(&world, at), 0755), 0);
+    if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+        return false;
+    bool mounted = mount("tmpfs", world_path(&world, at), "tmpfs", 0, "size=64k,mode=0755") == 0;
+    world_reopen(&world, NULL); /* the root of before is one of the namespace of before */
+    return mounted;
+}
+
+START_TEST(a_full_filesystem_is_transient_and_keeps_the_old_file)
+{
+    char yaml[100000];
+    if (!mount_small("small"))
+        return;
+    world_sync(&world, "apiVersion: file.kilter.dev/v1\nkind: File\nmetadata: {name: f}\n"
+                       "spec: {path: /small/f, content: old}\n");
+    snprintf(yaml, sizeof yaml, "%s%090000d}\n",
+             "apiVersion: file.kilter.dev/v1\nkind: File\nmetadata: {name: f}\nspec: {path: /small/f, content: a",
+             0);
+    world_sync(&world, yaml);
+    ck_assert_int_eq(world_result(&world, "f")->result, KILTER_RESULT_TRANSIENT);
+    ck_assert_str_eq(world_read(&world, "small/f"), "old");
+    ck_assert_uint_eq(world_leftovers(&world), 0);
+    umount(world_path(&world, "small"));
+}
+END_TEST
+
+START_TEST(a_read_only_filesystem_is_named)
+{
+    if (!mount_small("small"))
+        return;
+    ck_assert_int_eq(mount("none", world_path(&world, "small"), NULL, MS_REMOUNT | MS_RDONLY, NULL), 0);
+    world_sync(&world, "apiVersion: file.kilter.dev/v1\nkind: File\nmetadata: {name: f}\n"
+                       "spec: {path: /small/f, content: x}\n");
+    ck_assert_int_eq(world_result(&world, "f")->result, KILTER_RESULT_BLOCKED);
+    struct kilter_str text = world_result(&world, "f")->message;
+    ck_assert_ptr_nonnull(memmem(text.ptr, text.len, "read-only", 9));
+    umount(world_path(&world, "small"));
+}
+END_TEST
+
+START_TEST(a_file_that_something_is_mounted_over_is_named)
+{
+    world_write(&world, "f", "below");
+    world_write(&world, "other", "above");
+    if (!mount_small("small") ||
+        mount(world_path(&world, "other"), world_path(&world, "f"), NULL, MS_BIND, NULL) < 0)
+        return;
+    world_want(&world, doc);
+    world_plan(&world, false);
+    ck_assert_int_eq(world_change(&world, "f")->verb, KILTER_VERB_BLOCKED);
+    umount(world_path(&world, "f"));
+    umount(world_path(&world, "small"));
+}
+END_TEST
+
 TCase *fs_refusals_case(void)
 {
     TCase *tests = tcase_create("fs-refusals");
     tcase_add_checked_fixture(tests, begin, end);
     tcase_add_loop_test(tests, each_refusal_of_the_system_has_its_class_and_its_words, 0,
                         (int)(sizeof refusals / sizeof *refusals));
+    tcase_add_test(tests, a_full_filesystem_is_transient_and_keeps_the_old_file);
+    tcase_add_test(tests, a_read_only_filesystem_is_named);
+    tcase_add_test(tests, a_file_that_something_is_mounted_over_is_named);
     tcase_add_test(tests, a_failed_mark_keeps_nobody_from_writing);
     return tests;
 }

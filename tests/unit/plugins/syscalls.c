@@ -17,7 +17,8 @@
 
 static long count, kill_at, fail_at;
 static int fail_error;
-static const char *fail_name;
+static const char *fail_name, *act_name;
+static void (*act_before)(void);
 
 void syscalls_kill_at(long n)
 {
@@ -41,6 +42,13 @@ void syscalls_fail_all(const char *name, int error)
     fail_error = error;
 }
 
+void syscalls_before(const char *name, void (*act)(void))
+{
+    syscalls_fail_all(NULL, 0);
+    act_name = name;
+    act_before = act;
+}
+
 long syscalls_count(void)
 {
     return count;
@@ -49,7 +57,12 @@ long syscalls_count(void)
 /* True when the call must fail. */
 static bool meet(const char *name)
 {
+    void (*act)(void) = act_before && strcmp(act_name, name) == 0 ? act_before : NULL;
     count++;
+    if (act) {
+        act_before = NULL;
+        act();
+    }
     if (kill_at && count == kill_at)
         raise(SIGKILL);
     if (fail_name ? strcmp(fail_name, name) == 0 : fail_at && count == fail_at) {
