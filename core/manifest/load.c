@@ -146,17 +146,12 @@ static void check_daemon(struct kl_load *load)
 /* --- the whole ---------------------------------------------------------------------------------- */
 static void release(struct kl_load *load)
 {
-    struct kl_map *maps[] = { &load->sources.entries,
-                              &load->environments.entries,
-                              &load->targets.entries,
-                              &load->policies.entries,
-                              &load->apps.entries,
-                              &load->plugins,
-                              &load->stages,
-                              &load->policies_made,
-                              &load->source_instances,
-                              &load->target_instances,
-                              &load->drafts };
+    struct kl_map *maps[] = { &load->sources.entries,  &load->environments.entries,
+                              &load->targets.entries,  &load->policies.entries,
+                              &load->apps.entries,     &load->plugins,
+                              &load->schemas,          &load->stages,
+                              &load->policies_made,    &load->source_instances,
+                              &load->target_instances, &load->drafts };
 
     for (size_t i = 0; i < sizeof maps / sizeof maps[0]; i++)
         kl_map_release(maps[i], NULL);

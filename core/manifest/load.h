@@ -54,6 +54,7 @@ struct kl_load {
     struct kl_host_facts host;
     struct kl_section sources, environments, targets, policies, apps;
     struct kl_map plugins;          /* name -> struct kl_manifest_plugin * */
+    struct kl_map schemas;          /* name -> what the lookup said, asked once */
     struct kl_map stages;           /* name -> struct kl_stage * */
     struct kl_map policies_made;    /* name -> struct kl_policy *; NULL: it is wrong */
     struct kl_map source_instances; /* full name -> struct kl_source *, those that are sound */

@@ -223,8 +223,8 @@ struct kl_host_facts {
 
 struct kl_manifest_options {
     /* The tables of a plugin that the manifest lists, or NULL: not known, its options are not looked at.
-     * `file` is empty for a plugin by name. What it returns must live until the load is over. To learn which
-     * plugins there are, load once without a lookup. */
+     * Asked once for each. `file` is empty for a plugin by name. What it returns must live until the load is over.
+     * To learn which plugins there are, load once without a lookup. */
     const struct kl_plugin_schemas *(*plugin_lookup)(void *data, struct kilter_str name, struct kilter_str file);
     void *plugin_data;
     const struct kl_host_facts *host; /* NULL: this host */

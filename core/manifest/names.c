@@ -132,9 +132,21 @@ const struct kl_manifest_plugin *kl_load_plugin(struct kl_load *load, const stru
 
 const struct kl_plugin_schemas *kl_load_schemas(struct kl_load *load, const struct kl_manifest_plugin *plugin)
 {
+    struct known {
+        const struct kl_plugin_schemas *schemas;
+    } * known;
+
     if (!plugin || !load->options.plugin_lookup)
         return NULL;
-    return load->options.plugin_lookup(load->options.plugin_data, plugin->name, plugin->file);
+    known = kl_map_get(&load->schemas, plugin->name);
+    if (known)
+        return known->schemas;
+    known = kl_load_alloc(load, sizeof *known);
+    if (!known)
+        return NULL;
+    known->schemas = load->options.plugin_lookup(load->options.plugin_data, plugin->name, plugin->file);
+    kl_load_put(load, &load->schemas, plugin->name, known);
+    return known->schemas;
 }
 
 void kl_load_check_options(struct kl_load *load, const struct kilter_config_schema *schema,

@@ -346,6 +346,26 @@ START_TEST(without_a_lookup_plugins_are_not_looked_at)
 }
 END_TEST
 
+static const struct kl_plugin_schemas *counting_lookup(void *data, struct kilter_str name, struct kilter_str file)
+{
+    ++*(int *)data;
+    return fixture_lookup(NULL, name, file);
+}
+
+START_TEST(each_plugin_is_looked_up_once)
+{
+    int count = 0;
+    struct kl_manifest_options options = { .plugin_lookup = counting_lookup, .plugin_data = &count };
+    struct kl_manifest *m = NULL;
+    const char *text = HEAD SOURCES TARGETS "apps:\n  a: {source: infra, path: a, target: etc, renderer: files}\n"
+                                            "  b: {source: infra, path: a, target: etc, renderer: files}\n";
+
+    ck_assert_int_eq(kl_manifest_load_text(kilter_str_c(text), "k.yaml", &options, &m, NULL), 0);
+    ck_assert_int_eq(count, 4);
+    kl_manifest_unref(m);
+}
+END_TEST
+
 START_TEST(os_release_is_read_with_and_without_quotes)
 {
     struct kilter_str text = S("NAME=\"Debian GNU/Linux\"\nID=debian\nVERSION_ID='12'\nID_LIKE=x\n");
@@ -402,6 +422,7 @@ void add_model_tests(Suite *suite)
     tcase_add_test(tests, a_manifest_lives_as_long_as_someone_keeps_it);
     tcase_add_test(tests, a_chain_of_ten_thousand_apps_is_no_problem_and_one_more_is_refused);
     tcase_add_test(tests, without_a_lookup_plugins_are_not_looked_at);
+    tcase_add_test(tests, each_plugin_is_looked_up_once);
     tcase_add_test(tests, os_release_is_read_with_and_without_quotes);
     tcase_add_test(tests, the_shared_example_loads);
     suite_add_tcase(suite, tests);
