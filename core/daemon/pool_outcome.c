@@ -235,6 +235,15 @@ static char *late(const struct kl_worker *worker, const struct kl_job *job)
     return rc < 0 ? NULL : message;
 }
 
+static char *out_of_memory(const struct kl_worker *worker, const struct kl_job *job, struct kilter_str said)
+{
+    char limit[32], *message;
+    int rc = asprintf(&message, "plugin '%s' ran out of memory in %s, of which it may use %s%s%.*s", job->plugin,
+                      job->verb, kl_outcome_size(worker->pool->options.memory, limit), said.len ? ": " : "",
+                      KILTER_STR_ARG(said));
+    return rc < 0 ? NULL : message;
+}
+
 char *kl_outcome_of_done(const struct kl_worker *worker, const struct kl_job *job, const struct kilter_value *done,
                          struct kl_job_outcome *ret)
 {
@@ -252,11 +261,13 @@ char *kl_outcome_of_done(const struct kl_worker *worker, const struct kl_job *jo
         ret->status = KILTER_E_CANCELLED;
         ret->class = KL_JOB_TRANSIENT;
         message = strdup("cancelled");
-    } else if (ret->status == KILTER_E_CANCELLED ||
+    } else if ((ret->status == KILTER_E_CANCELLED && job->deadline_ms > 0) ||
                (ret->status == KILTER_E_TIMEOUT && worker->end == KL_END_DEADLINE)) {
         /* Nobody cancelled it: the worker did, at its deadline, which may be a moment before ours. */
         ret->status = KILTER_E_TIMEOUT;
         message = late(worker, job);
+    } else if (ret->status == KILTER_E_NOMEM && job->plugin[0]) {
+        message = out_of_memory(worker, job, said);
     } else {
         message = said.len ? strndup(said.ptr, said.len) : strdup(kilter_status_text(ret->status));
     }

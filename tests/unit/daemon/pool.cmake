@@ -18,6 +18,7 @@ add_subdirectory(${CMAKE_SOURCE_DIR}/tests/fixtures/plugins/hostile ${CMAKE_BINA
 kilter_unit_test(daemon-hostile LIBRARIES kl-pool
   SOURCES ${here}/pool_hostile_test.c ${here}/pool_harness.c)
 add_dependencies(unit-daemon-hostile kilter-worker fixture-hostile)
+set_tests_properties(unit.daemon-hostile PROPERTIES TIMEOUT 300)
 
 # What the isolation costs, in figures: bench-isolation prints them. One round of it is a test that it works.
 add_executable(bench-isolation ${CMAKE_SOURCE_DIR}/tests/bench/isolation.c)

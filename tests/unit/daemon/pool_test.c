@@ -87,36 +87,54 @@ START_TEST(a_worker_is_reused_for_its_key_and_for_no_other)
 }
 END_TEST
 
-START_TEST(what_the_worker_answers_is_the_outcome)
+/* A job whose worker answers with this status. */
+static struct seen run_status(int status)
 {
     struct kilter_arena *arena = kilter_arena_new(0);
     struct kilter_value *arguments = kilter_map(arena);
     struct kl_job_spec spec = job_spec("status");
     struct seen seen;
-    kilter_set(arena, arguments, "status", kilter_int(arena, KILTER_E_PERMISSION));
+    kilter_set(arena, arguments, "status", kilter_int(arena, status));
     spec.arguments = arguments;
     job_submit(&seen, &spec);
+    kilter_arena_free(arena);
     job_wait(&seen);
+    return seen;
+}
+
+START_TEST(what_the_worker_answers_is_the_outcome)
+{
+    struct seen seen = run_status(KILTER_E_PERMISSION);
     ck_assert_int_eq(seen.status, KILTER_E_PERMISSION);
     ck_assert_int_eq(seen.class, KL_JOB_TERMINAL);
     ck_assert_str_eq(seen.message, "so it is");
     ck_assert(!seen.fault);
-    kilter_arena_free(arena);
+}
+END_TEST
+
+START_TEST(a_lack_of_memory_is_told_with_the_limit)
+{
+    struct seen seen = run_status(KILTER_E_NOMEM);
+    ck_assert_int_eq(seen.class, KL_JOB_TRANSIENT);
+    ck_assert_str_eq(seen.message,
+                     "plugin 'fake' ran out of memory in status, of which it may use 512 MiB: so it is");
+}
+END_TEST
+
+START_TEST(a_broken_contract_is_the_plugins_fault)
+{
+    struct seen seen = run_status(KILTER_E_INTERNAL);
+    struct kl_plugin_faults faults;
+    ck_assert(seen.fault);
+    ck_assert(kl_pool_plugin_faults(harness.pool, KILTER_STR("fake"), &faults));
+    ck_assert_str_eq(faults.last, "so it is");
 }
 END_TEST
 
 START_TEST(a_status_that_does_not_exist_is_an_internal_failure)
 {
-    struct kilter_arena *arena = kilter_arena_new(0);
-    struct kilter_value *arguments = kilter_map(arena);
-    struct kl_job_spec spec = job_spec("status");
-    struct seen seen;
-    kilter_set(arena, arguments, "status", kilter_int(arena, 7));
-    spec.arguments = arguments;
-    job_submit(&seen, &spec);
-    job_wait(&seen);
-    ck_assert_int_eq(seen.status, KILTER_E_INTERNAL);
-    kilter_arena_free(arena);
+    ck_assert_int_eq(run_status(7).status, KILTER_E_INTERNAL);
+    ck_assert_int_eq(run_status(-4711).status, KILTER_E_INTERNAL);
 }
 END_TEST
 
@@ -472,6 +490,8 @@ int main(void)
     tcase_add_test(jobs, raw_items_are_handed_over_undecoded);
     tcase_add_test(jobs, a_worker_is_reused_for_its_key_and_for_no_other);
     tcase_add_test(jobs, what_the_worker_answers_is_the_outcome);
+    tcase_add_test(jobs, a_lack_of_memory_is_told_with_the_limit);
+    tcase_add_test(jobs, a_broken_contract_is_the_plugins_fault);
     tcase_add_test(jobs, a_status_that_does_not_exist_is_an_internal_failure);
     tcase_add_test(jobs, what_a_worker_prints_is_logged_by_line);
     tcase_add_test(jobs, the_daemons_environment_is_not_the_workers);
