@@ -111,11 +111,12 @@ static int write_list(struct writer *w, const struct kilter_value *list, unsigne
 static int write_map(struct writer *w, const struct kilter_value *map, unsigned depth)
 {
     bool pretty = w->output.flags & KILTER_WRITE_PRETTY;
+    uint32_t count = 0;
     struct kl_output_entry *entries =
-        kl_output_entries(&w->output, map, w->output.flags & KILTER_WRITE_SORTED ? kilter_str_cmp : NULL);
+        kl_output_entries(&w->output, map, w->output.flags & KILTER_WRITE_SORTED ? kilter_str_cmp : NULL, &count);
     int status = entries ? 0 : KILTER_E_NOMEM;
     kilter_buf_char(w->out, '{');
-    for (uint32_t i = 0; i < map->count && status == 0; i++) {
+    for (uint32_t i = 0; i < count && status == 0; i++) {
         if (i)
             kilter_buf_char(w->out, ',');
         break_line(w, depth + 1);

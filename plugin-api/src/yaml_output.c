@@ -101,23 +101,54 @@ static int compare_entries(const void *a, const void *b, void *order)
     return (*compare)(x->key, y->key);
 }
 
-struct kl_output_entry *kl_output_entries(struct kl_output *output, const struct kilter_value *map,
-                                          int (*compare)(struct kilter_str a, struct kilter_str b))
+/* Keys that differ as written may be one key as read (0x1 and 1): the last one wins, as in Go's reader. */
+static int drop_equal_keys(struct kl_output *output, struct kl_output_entry *entries, uint32_t *count)
 {
-    struct kl_output_entry *entries = malloc((map->count + (size_t)1) * sizeof *entries);
-    if (!entries)
-        return NULL;
-    bool sorted = true;
+    struct kilter_value *seen = kilter_map(output->key_room), *nothing = kilter_null(output->key_room);
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < *count && seen; i++) {
+        ptrdiff_t at = kilter_map_find(seen, entries[i].key);
+        if (at < 0 && kilter_map_set(output->key_room, seen, entries[i].key, nothing) < 0)
+            return KILTER_E_NOMEM;
+        entries[at < 0 ? kept++ : (uint32_t)at] = entries[i];
+    }
+    *count = kept;
+    return seen ? 0 : KILTER_E_NOMEM;
+}
+
+/* Fills in the keys as they are written. */
+static int fill_entries(struct kl_output *output, const struct kilter_value *map, struct kl_output_entry *entries,
+                        uint32_t *ret_count)
+{
+    bool changed = false;
+    *ret_count = map->count;
     for (uint32_t i = 0; i < map->count; i++) {
         entries[i].item = map->as.entries[i].item;
-        if (key_text(output, map->as.entries[i].key, &entries[i].key) < 0) {
-            free(entries);
-            return NULL;
-        }
-        sorted = sorted && (!i || !compare || compare(entries[i - 1].key, entries[i].key) <= 0);
+        if (key_text(output, map->as.entries[i].key, &entries[i].key) < 0)
+            return KILTER_E_NOMEM;
+        changed = changed || entries[i].key.ptr != map->as.entries[i].key->as.text;
     }
+    if (!changed)
+        return 0;
+    if (!output->key_room)
+        output->key_room = kilter_arena_new(0);
+    return output->key_room ? drop_equal_keys(output, entries, ret_count) : KILTER_E_NOMEM;
+}
+
+struct kl_output_entry *kl_output_entries(struct kl_output *output, const struct kilter_value *map,
+                                          int (*compare)(struct kilter_str a, struct kilter_str b),
+                                          uint32_t *ret_count)
+{
+    struct kl_output_entry *entries = malloc((map->count + (size_t)1) * sizeof *entries);
+    if (!entries || fill_entries(output, map, entries, ret_count) < 0) {
+        free(entries);
+        return NULL;
+    }
+    bool sorted = true;
+    for (uint32_t i = 1; i < *ret_count && compare && sorted; i++)
+        sorted = compare(entries[i - 1].key, entries[i].key) <= 0;
     if (!sorted)
-        qsort_r(entries, map->count, sizeof *entries, compare_entries, &compare);
+        qsort_r(entries, *ret_count, sizeof *entries, compare_entries, &compare);
     return entries;
 }
 

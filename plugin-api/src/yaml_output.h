@@ -42,7 +42,8 @@ struct kl_output_entry {
 
 /* The entries of a map, sorted unless `compare` is NULL. malloc'd, the caller frees. NULL without memory. */
 struct kl_output_entry *kl_output_entries(struct kl_output *output, const struct kilter_value *map,
-                                          int (*compare)(struct kilter_str a, struct kilter_str b));
+                                          int (*compare)(struct kilter_str a, struct kilter_str b),
+                                          uint32_t *ret_count);
 
 /* A content's id and length as a map of two entries, in `arena`. */
 struct kilter_value *kl_output_content(struct kilter_arena *arena, const struct kilter_value *content);

@@ -127,10 +127,11 @@ static void write_key(struct writer *w, struct kilter_str key, int indent)
 
 static int write_map(struct writer *w, const struct kilter_value *map, int indent, unsigned depth)
 {
-    struct kl_output_entry *entries = kl_output_entries(&w->output, map, kl_natural_order);
+    uint32_t count = 0;
+    struct kl_output_entry *entries = kl_output_entries(&w->output, map, kl_natural_order, &count);
     int status = entries ? 0 : KILTER_E_NOMEM;
     indent = indent < 0 ? 0 : indent + STEP;
-    for (uint32_t i = 0; i < map->count && status == 0; i++) {
+    for (uint32_t i = 0; i < count && status == 0; i++) {
         write_key(w, entries[i].key, indent);
         status = write_value(w, entries[i].item, indent, PLACE_ENTRY, depth + 1);
     }

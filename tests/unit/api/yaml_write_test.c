@@ -54,6 +54,7 @@ END_TEST
 
 static const struct write_case kubectl_cases[] = {
     { "- yes\n- 2001-01-01\n- 0o-7\n", "- true\n- \"2001-01-01\"\n- 0o-7\n" },
+    { "1: a\n0x1: b\n2: c\n", "\"1\": b\n\"2\": c\n" }, /* one key as read: the last wins */
     { "yes: 1\n0x10: 2\n", "\"16\": 2\n\"true\": 1\n" },
 };
 
