@@ -144,20 +144,33 @@ static int flush_filesystem(struct kilter_fs_batch *batch, struct kl_fs_dir *dir
     return syncfs(fd) < 0 ? -errno : 0;
 }
 
+struct flushed { /* filesystems that were flushed, the latest ones of them */
+    uint64_t devs[16];
+    int failed[16];
+    size_t count;
+};
+
+static int flush_once(struct kilter_fs_batch *batch, struct flushed *flushed, struct kl_fs_dir *dir)
+{
+    size_t room = sizeof flushed->devs / sizeof *flushed->devs;
+    for (size_t i = 0; i < flushed->count && i < room; i++)
+        if (flushed->devs[i] == dir->dev)
+            return flushed->failed[i];
+    size_t at = flushed->count++ % room;
+    flushed->devs[at] = dir->dev;
+    flushed->failed[at] = flush_filesystem(batch, dir);
+    return flushed->failed[at];
+}
+
 /* One flush for each filesystem with staged files, before anything is put in place. */
 static void flush_staged(struct kilter_fs_batch *batch)
 {
-    uint64_t flushed = 0;
-    int failed = 0;
-    bool any = false;
+    struct flushed flushed = { .count = 0 };
     for (size_t i = 0; i < batch->count; i++) {
         struct kl_fs_item *item = &batch->items[i];
         if (item->step != KL_FS_STAGED || item->op.action != KILTER_FS_WRITE_FILE)
             continue;
-        if (!any || item->dir->dev != flushed)
-            failed = flush_filesystem(batch, item->dir);
-        any = true;
-        flushed = item->dir->dev;
+        int failed = flush_once(batch, &flushed, item->dir);
         if (failed < 0)
             kl_fs_refuse_errno(batch, item, failed, "flushing it to disk");
     }

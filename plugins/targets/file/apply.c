@@ -173,7 +173,7 @@ static void give_done(struct apply *apply, struct job *job, enum kilter_result_c
     state->secret = job->secret;
     state->shared = job->shared;
     state->created = verb == KILTER_VERB_REPLACE || (verb == KILTER_VERB_CREATE && result == KILTER_RESULT_DONE) ||
-                     file_get_flag(job->data, "created");
+                     file_get_flag(job->data, "created") || paths_have(&apply->made, job->path);
     state->parents = made_parents(apply, job);
     if (job->content && !job->secret)
         state->content_id = job->content->id;

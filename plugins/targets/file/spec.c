@@ -167,6 +167,9 @@ static void read_content(struct reading *reading)
     const struct kilter_value *encoded = kilter_get(reading->spec, "contentBase64");
     if (plain && encoded)
         complain(reading, encoded, "file.content", NULL, "spec has both content and contentBase64");
+    /* "content:" with nothing behind it is null: too easily an accident to make an empty file of. */
+    plain = plain && kilter_is_null(plain, KILTER_SCHEMA_KUBERNETES) ? NULL : plain;
+    encoded = encoded && kilter_is_null(encoded, KILTER_SCHEMA_KUBERNETES) ? NULL : encoded;
     wanted->value = plain ? plain : encoded;
     wanted->encoded = !plain && encoded;
     if (!wanted->value) {
