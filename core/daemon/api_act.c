@@ -453,6 +453,38 @@ static void post_delete(struct kl_request *request, void *data)
     remove_owned(&action, KL_REMOVAL_DELETE, text);
 }
 
+/* The inventory was of the other system: nothing of it says anything about this one. */
+static void accept_target(struct kl_wait *wait, struct kl_app_state *app, const struct kl_rows *rows)
+{
+    struct kl_txn *txn = kl_txn_new(app->engine->store);
+    for (size_t i = 0; i < rows->record_count; i++)
+        kl_txn_delete_record(txn, app->id, &rows->records[i].id);
+    kl_engine_event(txn, app, "targetAccepted", KL_WARNING, wait->wish.actor, NULL,
+                    "the target is %s now and was %s; the %zu records of the old one are forgotten",
+                    app->seen_identity, app->identity, rows->record_count);
+    snprintf(app->identity, sizeof app->identity, "%s", app->seen_identity);
+    kl_txn_put_app_identity(txn, app->id, kilter_str_c(app->identity));
+    app->rebuilt = true;
+    kl_app_save(app, txn);
+    kl_engine_commit(app->engine, txn, KL_DURABLE);
+    wait->wish.trigger = KL_TRIGGER_MANIFEST;
+    wish_and_wait(wait, app);
+}
+
+static void on_accepted_records(void *data, const struct kilter_error *err, struct kl_rows *rows)
+{
+    struct kl_wait *wait = data;
+    bool here = kl_wait_back(wait);
+    struct kl_app_state *app = here ? kl_engine_app(wait->api->engine, kilter_str_c(wait->app)) : NULL;
+    if (here && err->code)
+        kl_api_store_failed(kl_wait_take(wait), err);
+    else if (here && !app)
+        pass_over(wait, false);
+    else if (here)
+        accept_target(wait, app, rows);
+    kl_rows_free(rows);
+}
+
 static void post_accept(struct kl_request *request, void *data)
 {
     static const char *const keys[] = { "identity", "wait", NULL };
@@ -469,13 +501,8 @@ static void post_accept(struct kl_request *request, void *data)
         refuse(&action, 409, "conflict", "'kilter status' names it", "its target is yet another system by now");
         return;
     }
-    char message[600];
-    snprintf(message, sizeof message, "the target is %s now, and was %s", app->seen_identity, app->identity);
-    snprintf(app->identity, sizeof app->identity, "%s", app->seen_identity);
-    app->rebuilt = true; /* the inventory is of another system: the first prune asks */
-    save(app, "targetAccepted", KL_WARNING, action.wait->wish.actor, NULL, message);
-    action.wait->wish.trigger = KL_TRIGGER_MANIFEST;
-    wish_and_wait(action.wait, app);
+    kl_wait_hold(action.wait);
+    kl_store_list_records(app->engine->store, app->id, on_accepted_records, action.wait);
 }
 
 /* --- state rm ----------------------------------------------------------------------------------------------- */

@@ -146,8 +146,15 @@ sync() {
     kilter sync "$@" --timeout 30s
 }
 
+is_settled() {
+    case "$(field "$1" phase)" in
+    Idle | Waiting | Failed) ;;
+    *) return 1 ;;
+    esac
+}
+
 settled() { # settled APP: waits until no pass runs
-    await 100 kilter wait "$1" --until idle --timeout 1s >/dev/null
+    await 100 is_settled "$1"
 }
 
 field() { # field APP MEMBER[.MEMBER...]: of the app as the API shows it, empty when it is not there

@@ -198,6 +198,15 @@ start_https() {
     make_certificate client ca 10
     make_cgi
     echo 'kilter:s3cret' >"$work/users"
+    local _
+    for _ in 1 2 3 4 5; do
+        try_lighttpd && break
+    done
+    kill -0 "${pids[-1]:-0}" 2>/dev/null || { cat "$work/lighttpd-out.log"; exit 1; }
+    : >"$work/requests"
+}
+
+try_lighttpd() {
     free_port && https_port=$port
     free_port && expired_port=$port
     free_port && stranger_port=$port
@@ -224,11 +233,14 @@ CONF
     ssl.verifyclient.activate = \"enable\"
     ssl.verifyclient.enforce = \"enable\""
     } >"$work/lighttpd.conf"
+    lighttpd -tt -f "$work/lighttpd.conf" || return 1
     lighttpd -D -f "$work/lighttpd.conf" >"$work/lighttpd-out.log" 2>&1 &
+    wait_for_port "$client_port" || return 1
+    sleep 0.05
+    kill -0 $! 2>/dev/null || return 1 # somebody else's port
     pids+=($!)
-    wait_for_port "$https_port" || { cat "$work/lighttpd-out.log"; skip "lighttpd does not start here"; }
-    : >"$work/requests"
 }
+
 
 # --- ssh -----------------------------------------------------------------------------------------
 # ssh_port, $work/key (may log in), $work/other-key (may not), $work/known_hosts, $work/no_hosts
@@ -241,13 +253,27 @@ start_sshd() {
     ssh-keygen -q -t ed25519 -N '' -f "$work/other-key"
     ssh-keygen -q -t ed25519 -N 'passphrase' -f "$work/locked-key"
     cp "$work/key.pub" "$work/authorized"
-    free_port && ssh_port=$port
     cat >"$work/command" <<COMMAND
 #!/bin/bash
 echo "protocol=\${GIT_PROTOCOL:-0} \$SSH_ORIGINAL_COMMAND" >>$work/requests
 eval "\$SSH_ORIGINAL_COMMAND"
 COMMAND
     chmod +x "$work/command"
+    [ "$(id -u)" -ne 0 ] || mkdir -p /run/sshd
+    local _
+    for _ in 1 2 3 4 5; do
+        try_sshd && break
+    done
+    kill -0 "${pids[-1]:-0}" 2>/dev/null || { cat "$work/sshd.log"; exit 1; }
+    echo "[127.0.0.1]:$ssh_port $(cut -d' ' -f1,2 "$work/host_key.pub")" >"$work/known_hosts"
+    echo "[127.0.0.1]:$ssh_port $(cut -d' ' -f1,2 "$work/other_host_key.pub")" >"$work/changed_hosts"
+    echo "example.com $(cut -d' ' -f1,2 "$work/host_key.pub")" >"$work/no_hosts"
+    ssh_url="ssh://$user@127.0.0.1:$ssh_port$work/srv"
+    : >"$work/requests"
+}
+
+try_sshd() {
+    free_port && ssh_port=$port
     cat >"$work/sshd.conf" <<CONF
 Port $ssh_port
 ListenAddress 127.0.0.1
@@ -262,13 +288,9 @@ PermitRootLogin prohibit-password
 AcceptEnv GIT_PROTOCOL
 ForceCommand $work/command
 CONF
-    [ "$(id -u)" -ne 0 ] || mkdir -p /run/sshd
     /usr/sbin/sshd -D -e -f "$work/sshd.conf" 2>"$work/sshd.log" &
+    wait_for_port "$ssh_port" || return 1
+    sleep 0.05
+    kill -0 $! 2>/dev/null || return 1 # somebody else's port
     pids+=($!)
-    wait_for_port "$ssh_port" || { cat "$work/sshd.log"; skip "sshd does not start here"; }
-    echo "[127.0.0.1]:$ssh_port $(cut -d' ' -f1,2 "$work/host_key.pub")" >"$work/known_hosts"
-    echo "[127.0.0.1]:$ssh_port $(cut -d' ' -f1,2 "$work/other_host_key.pub")" >"$work/changed_hosts"
-    echo "example.com $(cut -d' ' -f1,2 "$work/host_key.pub")" >"$work/no_hosts"
-    ssh_url="ssh://$user@127.0.0.1:$ssh_port$work/srv"
-    : >"$work/requests"
 }

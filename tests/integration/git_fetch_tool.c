@@ -35,10 +35,12 @@ static int print_change(void *data, const struct kl_tree_change *change)
     return 0;
 }
 
-static char *read_file(const char *path)
+static const char *read_file(const char *path)
 {
     KL_CLEANUP(kl_fclosep) FILE *file = fopen(path, "re");
-    struct kilter_buf text = KILTER_BUF_INIT(1 << 20);
+    static struct kilter_buf texts[8]; /* as long as the program */
+    static size_t count;
+    struct kilter_buf *text = &texts[count++ % 8];
     char bytes[4096];
     size_t len;
 
@@ -46,9 +48,11 @@ static char *read_file(const char *path)
         perror(path);
         exit(2);
     }
+    *text = (struct kilter_buf)KILTER_BUF_INIT(1 << 20);
+    kilter_buf_c(text, "");
     while ((len = fread(bytes, 1, sizeof(bytes), file)) > 0)
-        kilter_buf_append(&text, bytes, len);
-    return text.ptr ? text.ptr : strdup("");
+        kilter_buf_append(text, bytes, len);
+    return text->ptr;
 }
 
 static void take_option(const struct option *options, const char *argument)
