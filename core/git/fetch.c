@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "git/fetch.h"
 
+#include <signal.h>
+
 #include "base/clock.h"
 #include "git/conn.h"
 
@@ -206,51 +208,79 @@ static int transfer(struct kl_conn *conn, struct kl_mirror *mirror, const char *
     return kl_conn_fail(conn, KILTER_E_INVALID, "%s: what the ref names is no commit", conn->masked);
 }
 
-static int fetch(struct kl_conn *conn, struct kl_fetch_result *result)
+/* The poll's usual end, without the writer's lock: the caller has this commit, and the mirror has it too. 1 when
+ * this was it, 0 when there is more to do. */
+static int nothing_moved(struct kl_conn *conn, const char *commit, struct kl_fetch_result *result)
+{
+    KL_CLEANUP(kl_mirror_closep) struct kl_mirror *mirror = NULL;
+    const struct kl_fetch_request *request = conn->request;
+    git_oid id;
+
+    if (!request->known || strcmp(request->known, commit) != 0 || request->pin_count > 0 ||
+        kl_mirror_open(request->mirror, &mirror, NULL) < 0 || kl_mirror_keep(mirror, commit, NULL) < 0 ||
+        git_oid_fromstr(&id, commit) < 0)
+        return 0;
+    int status = read_facts(conn, mirror, &id, result);
+    return status < 0 ? status : 1;
+}
+
+static int fetch_locked(struct kl_conn *conn, git_oid *commit, struct kl_fetch_result *result)
 {
     KL_CLEANUP(kl_closep) int lock = -1;
     KL_CLEANUP(kl_mirror_closep) struct kl_mirror *mirror = NULL;
-    const struct kl_fetch_request *request = conn->request;
+    const struct kl_fetch_events *events = conn->events;
     char hex[KL_OID_HEX + 1];
-    git_oid commit;
-    int status = kl_remote_select(conn, result->ref_name, &commit);
+    int status = kl_mirror_lock(conn->request->mirror, conn->deadline_ns, events ? events->cancelled : NULL,
+                                events ? events->data : NULL, &lock, &conn->error);
 
-    if (status < 0)
-        return status;
-    status = kl_mirror_lock(request->mirror, conn->deadline_ns, conn->events ? conn->events->cancelled : NULL,
-                            conn->events ? conn->events->data : NULL, &lock, &conn->error);
     if (status == 0)
-        status = kl_mirror_create_locked(request->mirror, &mirror, &conn->error);
+        status = kl_mirror_create_locked(conn->request->mirror, &mirror, &conn->error);
     if (status < 0)
         return status;
-    if (!kl_mirror_has(mirror, git_oid_tostr(hex, sizeof(hex), &commit))) {
-        status = transfer(conn, mirror, result->ref_name, &commit);
+    if (!kl_mirror_has(mirror, git_oid_tostr(hex, sizeof(hex), commit))) {
+        status = transfer(conn, mirror, result->ref_name, commit);
         if (status < 0)
             return status;
         result->fetched = true;
     }
-    status = kl_mirror_keep(mirror, git_oid_tostr(hex, sizeof(hex), &commit), &conn->error);
+    status = kl_mirror_keep(mirror, git_oid_tostr(hex, sizeof(hex), commit), &conn->error);
     if (status == 0)
         status = keep_pins(conn, mirror);
     if (status == 0)
-        status = read_facts(conn, mirror, &commit, result);
+        status = read_facts(conn, mirror, commit, result);
     return status < 0 ? status : compare(conn, mirror, result);
+}
+
+static int fetch(struct kl_conn *conn, struct kl_fetch_result *result)
+{
+    char hex[KL_OID_HEX + 1];
+    git_oid commit;
+    int status = kl_remote_select(conn, result->ref_name, &commit);
+
+    if (status == 0)
+        status = nothing_moved(conn, git_oid_tostr(hex, sizeof(hex), &commit), result);
+    if (status == 0)
+        return fetch_locked(conn, &commit, result);
+    return status < 0 ? status : 0;
 }
 
 int kl_fetch(const struct kl_fetch_request *request, struct kl_fetch_result *ret,
              const struct kl_fetch_events *events, struct kilter_error *err)
 {
     struct kl_fetch_result result = { 0 };
+    struct sigaction ignore = { .sa_handler = SIG_IGN }, before;
     struct kl_conn conn;
     int status = kl_git_init(err);
 
     if (status < 0)
         return status;
     git_error_clear();
+    sigaction(SIGPIPE, &ignore, &before); /* a server that is gone is an error to tell, not a signal to die of */
     status = open_conn(&conn, request, events);
     if (status == 0)
         status = fetch(&conn, &result);
     close_conn(&conn);
+    sigaction(SIGPIPE, &before, NULL);
     if (status == 0)
         *ret = result;
     else if (err)

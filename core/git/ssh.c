@@ -448,13 +448,8 @@ int kl_ssh_write(struct kl_conn *conn, struct kilter_str request)
 {
     struct kl_ssh *ssh = conn->ssh;
     int64_t since = kl_clock_monotonic_ns();
-
-    /* A server that is gone is an error to read about, not a signal to die of. */
-    sigset_t pipe, old;
-    sigemptyset(&pipe);
-    sigaddset(&pipe, SIGPIPE);
-    pthread_sigmask(SIG_BLOCK, &pipe, &old);
     int status = 0;
+
     while (request.len > 0 && status == 0) {
         ssize_t wrote = write(ssh->in, request.ptr, request.len);
         if (wrote > 0) {
@@ -467,8 +462,6 @@ int kl_ssh_write(struct kl_conn *conn, struct kilter_str request)
                                     : kl_conn_fail(conn, KILTER_E_IO, "%s: %s", conn->masked, strerror(errno));
         }
     }
-    sigtimedwait(&pipe, NULL, &(struct timespec){ 0 });
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
     return status;
 }
 

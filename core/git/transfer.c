@@ -282,11 +282,15 @@ static int commit_of_name(struct kl_conn *conn, git_remote *remote, struct kl_mi
 int kl_transfer(struct kl_conn *conn, struct kl_mirror *mirror, const char *name, git_oid *commit)
 {
     KL_CLEANUP(kl_git_remote_freep) git_remote *remote = NULL;
+    git_remote_create_options made;
     git_fetch_options options;
     int status;
 
-    if (git_remote_create_anonymous(&remote, mirror->repo,
-                                    conn->url.scheme == KL_GIT_SSH ? "ssh://host/x" : "https://host/x") < 0)
+    git_remote_create_options_init(&made, GIT_REMOTE_CREATE_OPTIONS_VERSION);
+    made.repository = mirror->repo;
+    made.flags = GIT_REMOTE_CREATE_SKIP_INSTEADOF | GIT_REMOTE_CREATE_SKIP_DEFAULT_FETCHSPEC;
+    if (git_remote_create_with_opts(&remote, conn->url.scheme == KL_GIT_SSH ? "ssh://host/x" : "https://host/x",
+                                    &made) < 0)
         return failed(conn);
     git_fetch_options_init(&options, GIT_FETCH_OPTIONS_VERSION);
     options.callbacks.transport = new_transport;

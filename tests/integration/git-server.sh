@@ -198,11 +198,11 @@ start_https() {
     make_certificate client ca 10
     make_cgi
     echo 'kilter:s3cret' >"$work/users"
-    local _
+    local _ up=
     for _ in 1 2 3 4 5; do
-        try_lighttpd && break
+        try_lighttpd && up=1 && break
     done
-    kill -0 "${pids[-1]:-0}" 2>/dev/null || { cat "$work/lighttpd-out.log"; exit 1; }
+    [ -n "$up" ] || { cat "$work/lighttpd-out.log"; exit 1; }
     : >"$work/requests"
 }
 
@@ -241,7 +241,6 @@ CONF
     pids+=($!)
 }
 
-
 # --- ssh -----------------------------------------------------------------------------------------
 # ssh_port, $work/key (may log in), $work/other-key (may not), $work/known_hosts, $work/no_hosts
 start_sshd() {
@@ -260,11 +259,11 @@ eval "\$SSH_ORIGINAL_COMMAND"
 COMMAND
     chmod +x "$work/command"
     [ "$(id -u)" -ne 0 ] || mkdir -p /run/sshd
-    local _
+    local _ up=
     for _ in 1 2 3 4 5; do
-        try_sshd && break
+        try_sshd && up=1 && break
     done
-    kill -0 "${pids[-1]:-0}" 2>/dev/null || { cat "$work/sshd.log"; exit 1; }
+    [ -n "$up" ] || { cat "$work/sshd.log"; exit 1; }
     echo "[127.0.0.1]:$ssh_port $(cut -d' ' -f1,2 "$work/host_key.pub")" >"$work/known_hosts"
     echo "[127.0.0.1]:$ssh_port $(cut -d' ' -f1,2 "$work/other_host_key.pub")" >"$work/changed_hosts"
     echo "example.com $(cut -d' ' -f1,2 "$work/host_key.pub")" >"$work/no_hosts"
