@@ -224,7 +224,6 @@ static void mark_left_alone(struct kl_pass *pass)
 
 static void decide(struct kl_pass *pass)
 {
-    struct kl_app_state *app = pass->app;
     note_drift(pass);
     struct kl_policy_facts facts = facts_of(pass);
     kl_policy_decide(pass->plan, &facts, &pass->decision);
