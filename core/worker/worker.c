@@ -50,7 +50,7 @@ static int load(struct kl_job *job, const char *file, const char *name, const st
     char *copy = strdup(file);
     int rc = loaded && copy ? 0 : kilter_error_set(&job->error, KILTER_E_NOMEM, "out of memory");
     if (rc == 0) {
-        kl_job_phase(job, name, "load"); /* constructors run */
+        kl_job_phase(job, name ? name : file, "load"); /* constructors run */
         rc = kl_plugin_load(file, name, &loaded->plugin, &job->error);
         kl_job_phase(job, NULL, NULL);
     }
@@ -88,7 +88,7 @@ int kl_worker_plugin(struct kl_job *job, const struct kilter_value *argument, st
         unload(worker, i);
         break;
     }
-    return load(job, file, name ? name : file, &meta, ret);
+    return load(job, file, name, &meta, ret);
 }
 
 /* --- sandbox ------------------------------------------------------------------------------- */
