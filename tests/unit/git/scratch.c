@@ -33,7 +33,7 @@ void scratch_teardown(void)
     run("chmod -R u+w . && rm -rf \"$PWD\"");
 }
 
-static FILE *start(const char *format, va_list args)
+__attribute__((__format__(__printf__, 1, 0))) static FILE *start(const char *format, va_list args)
 {
     char command[8192];
     int at = snprintf(command, sizeof(command), "exec 2>/dev/null; cd %s && ", scratch);
