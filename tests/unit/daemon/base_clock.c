@@ -36,7 +36,7 @@ END_TEST
 START_TEST(what_is_written_reads_back_the_same)
 {
     char text[32];
-    for (int64_t ms = -62167219200000; ms <= 253402300799999; ms += 86400000LL * 13 + 12345678)
+    for (int64_t ms = -62167219200000; ms <= 253402300799999; ms += 86400000LL * 261 + 12345678)
         ck_assert_int_eq(parse(kl_clock_format(ms, text)), ms);
 }
 END_TEST
@@ -81,6 +81,7 @@ END_TEST
 TCase *base_clock_case(void)
 {
     TCase *tc = tcase_create("clock");
+    tcase_set_timeout(tc, 60);
     tcase_add_test(tc, times_are_written_as_rfc_3339_in_utc);
     tcase_add_test(tc, times_are_read_with_any_offset_and_any_number_of_decimals);
     tcase_add_test(tc, what_is_written_reads_back_the_same);

@@ -118,6 +118,7 @@ END_TEST
 TCase *base_map_case(void)
 {
     TCase *tc = tcase_create("map");
+    tcase_set_timeout(tc, 60);
     tcase_add_test(tc, an_empty_map_answers_everything);
     tcase_add_test(tc, what_was_put_is_found_and_replaced);
     tcase_add_test(tc, keys_are_bytes_and_may_hold_nul_or_be_empty);

@@ -4,6 +4,9 @@
 
 #include "base/clock.h"
 
+#include <signal.h>
+#include <stdio.h>
+
 TCase *pool_limits_case(void);
 
 static struct kl_pool_stats stats(void)
@@ -312,6 +315,52 @@ START_TEST(after_its_time_one_job_tries_and_the_next_fault_brings_a_longer_quara
 }
 END_TEST
 
+/* --- everything at once ------------------------------------------------------------------------------- */
+#define STORM_JOBS 200
+
+/* One of the processes that are there now. */
+static void kill_some_worker(unsigned which)
+{
+    FILE *file = fopen("/proc/thread-self/children", "re");
+    long pids[64];
+    unsigned count = 0;
+    while (file && count < 64 && fscanf(file, "%ld", &pids[count]) == 1)
+        count++;
+    if (file)
+        fclose(file);
+    if (count > 0)
+        kill((pid_t)pids[which % count], which % 2 ? SIGKILL : SIGSEGV);
+}
+
+START_TEST(workers_killed_at_any_moment_lose_no_job)
+{
+    static const char *const keys[] = { "a", "b", "c" }, *const verbs[] = { "ok", "echo", "obey-cancel", "child" };
+    static struct seen seen[STORM_JOBS];
+    harness.options.max_workers = 3;
+    harness.options.quarantine_faults = 32;
+    harness_open();
+    for (unsigned i = 0; i < STORM_JOBS; i++) {
+        struct kl_job_spec spec = job_spec(verbs[i % 4]);
+        spec.key = kilter_str_c(keys[i % 3]);
+        spec.priority = KL_PRIORITY_PERSON; /* a quarantine stops none of these */
+        job_submit(&seen[i], &spec);
+    }
+    for (unsigned i = 0; harness.ended < STORM_JOBS && i < 20000; i++) {
+        kill_some_worker(i * 7919);
+        if (seen[(i * 31) % STORM_JOBS].job)
+            kl_job_cancel(seen[(i * 31) % STORM_JOBS].job);
+        loop_for(i % 4);
+    }
+    ck_assert_uint_eq(harness.ended, STORM_JOBS);
+    for (unsigned i = 0; i < STORM_JOBS; i++)
+        ck_assert_msg(seen[i].status == KILTER_OK || seen[i].status == KILTER_E_CANCELLED ||
+                          seen[i].status == KILTER_E_INTERNAL,
+                      "%d %s", seen[i].status, seen[i].message);
+    ck_assert_uint_eq(stats().jobs_done + stats().jobs_failed, STORM_JOBS);
+    ck_assert_uint_gt(stats().died, 5);
+}
+END_TEST
+
 static void on_never(void *data, const struct kl_job_outcome *outcome)
 {
     (void)data;
@@ -410,6 +459,7 @@ TCase *pool_limits_case(void)
     tcase_add_test(tc, after_its_time_one_job_tries_and_the_next_fault_brings_a_longer_quarantine);
     tcase_add_test(tc, a_closing_pool_ends_what_runs_and_what_waits_and_takes_no_more);
     tcase_add_test(tc, a_draining_pool_lets_the_running_job_finish);
+    tcase_add_test(tc, workers_killed_at_any_moment_lose_no_job);
     tcase_add_test(tc, an_input_that_does_not_fit_into_a_frame_is_refused);
     return tc;
 }
