@@ -136,12 +136,10 @@ static bool stopped(struct kilter_fs_batch *batch)
     return batch->stop && batch->stop(batch->stop_data);
 }
 
-static int flush_filesystem(struct kilter_fs_batch *batch, struct kl_fs_dir *dir)
+/* Before Linux 5.8 syncfs does not tell that writing failed. */
+static bool syncfs_tells_errors(const struct kilter_fs_batch *batch)
 {
-    int fd = kl_fs_dirs_fd(&batch->dirs, dir);
-    if (fd < 0)
-        return fd;
-    return syncfs(fd) < 0 ? -errno : 0;
+    return batch->fs->kernel >= (5u << 8 | 8u);
 }
 
 struct flushed { /* filesystems that were flushed, the latest ones of them */
@@ -156,9 +154,12 @@ static int flush_once(struct kilter_fs_batch *batch, struct flushed *flushed, st
     for (size_t i = 0; i < flushed->count && i < room; i++)
         if (flushed->devs[i] == dir->dev)
             return flushed->failed[i];
+    int fd = kl_fs_dirs_fd(&batch->dirs, dir);
+    if (fd < 0)
+        return fd; /* of this directory, not of the filesystem */
     size_t at = flushed->count++ % room;
     flushed->devs[at] = dir->dev;
-    flushed->failed[at] = flush_filesystem(batch, dir);
+    flushed->failed[at] = syncfs(fd) < 0 ? -errno : 0;
     return flushed->failed[at];
 }
 
@@ -176,20 +177,34 @@ static void flush_staged(struct kilter_fs_batch *batch)
     }
 }
 
+static int flush_directory(struct kilter_fs_batch *batch, struct flushed *flushed, struct kl_fs_dir *dir)
+{
+    if (flushed)
+        return flush_once(batch, flushed, dir);
+    int fd = kl_fs_dirs_fd(&batch->dirs, dir);
+    if (fd < 0)
+        return fd;
+    return fsync(fd) < 0 && errno != EINVAL ? -errno : 0;
+}
+
+/* The renames themselves. Many directories are flushed together, too. */
 static int flush_directories(struct kilter_fs_batch *batch, struct kilter_error *err)
 {
+    struct flushed flushed = { .count = 0 };
+    size_t dirty = 0;
     int code = KILTER_OK;
+    for (size_t i = 0; i < batch->dirs.capacity; i++)
+        dirty += batch->dirs.slots[i] && batch->dirs.slots[i]->dirty;
+    bool together = dirty > FLUSH_EACH_MAX && syncfs_tells_errors(batch);
     for (size_t i = 0; i < batch->dirs.capacity; i++) {
         struct kl_fs_dir *dir = batch->dirs.slots[i];
         if (!dir || !dir->dirty)
             continue;
-        int fd = kl_fs_dirs_fd(&batch->dirs, dir);
-        /* One that was removed or replaced meanwhile took its entries with it. */
-        if (fd == -ENOENT || fd == -ESTALE || fd == -ENOTDIR)
-            continue;
-        if (fd < 0 || (fsync(fd) < 0 && errno != EINVAL))
-            code = kilter_error_errno(err, fd < 0 ? -fd : errno, "flushing directory /%s to disk", dir->rel);
+        int failed = flush_directory(batch, together ? &flushed : NULL, dir);
         dir->dirty = false;
+        /* One that was removed or replaced meanwhile took its entries with it. */
+        if (failed < 0 && failed != -ENOENT && failed != -ESTALE && failed != -ENOTDIR)
+            code = kilter_error_errno(err, -failed, "flushing directory /%s to disk", dir->rel);
     }
     return code;
 }
@@ -245,8 +260,7 @@ static void stage_all(struct kilter_fs_batch *batch)
     size_t files = 0;
     for (size_t i = 0; i < batch->count; i++)
         files += batch->items[i].op.action == KILTER_FS_WRITE_FILE;
-    /* Before Linux 5.8 syncfs does not tell that writing failed. */
-    batch->flush_each = files <= FLUSH_EACH_MAX || batch->fs->kernel < (5u << 8 | 8u);
+    batch->flush_each = files <= FLUSH_EACH_MAX || !syncfs_tells_errors(batch);
     for (size_t i = 0; i < batch->count; i++) {
         struct kl_fs_item *item = &batch->items[i];
         if (item->step != KL_FS_NEW)

@@ -633,7 +633,9 @@ static int emit_gone(struct plan *plan, const struct past *past, enum kilter_ver
         if (recorded->parents.count)
             file_put_texts(&map, "parents", recorded->parents.items, recorded->parents.count);
         change.private_data = map.map;
-        change.before = file_show_live(plan->call, plan->target, live, recorded->secret);
+        /* What is only forgotten stays as it is: no side of it differs. */
+        if (verb == KILTER_VERB_DELETE)
+            change.before = file_show_live(plan->call, plan->target, live, recorded->secret);
         change.preconditions = file_preconditions(plan->call->arena, live, recorded->secret);
         if (!change.private_data || !change.preconditions)
             return kilter_error_set(plan->call->error, KILTER_E_NOMEM, "planning: out of memory");

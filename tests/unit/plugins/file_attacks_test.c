@@ -331,6 +331,7 @@ END_TEST
 TCase *file_attacks_case(void)
 {
     TCase *tests = tcase_create("file-attacks");
+    tcase_set_timeout(tests, 60);
     tcase_add_checked_fixture(tests, begin, end);
     tcase_add_test(tests, a_link_in_a_parent_is_not_followed_by_the_plan);
     tcase_add_test(tests, a_parent_swapped_for_a_link_after_the_plan_is_not_followed);

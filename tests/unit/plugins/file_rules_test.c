@@ -387,6 +387,7 @@ END_TEST
 TCase *file_rules_case(void)
 {
     TCase *tests = tcase_create("file-rules");
+    tcase_set_timeout(tests, 60);
     tcase_add_checked_fixture(tests, begin, end);
     tcase_add_test(tests, an_equal_file_that_is_nobodys_is_adopted_and_marked);
     tcase_add_test(tests, a_different_file_that_is_nobodys_is_an_update_of_what_is_unowned);

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,6 +17,7 @@ static void begin(void)
 
 static void end(void)
 {
+    syscalls_kernel(NULL);
     world_end(&world);
 }
 
@@ -172,6 +174,63 @@ START_TEST(content_of_the_same_size_with_the_old_mtime_is_found_by_its_ctime)
     world_forget(&world);
     world_want(&world, three);
     ck_assert_uint_eq(world_plan(&world, false), 1);
+}
+END_TEST
+
+START_TEST(on_a_kernel_with_coarse_stamps_a_fresh_file_is_read_again_and_then_known)
+{
+    syscalls_kernel("5.4.0-test");
+    world_reopen(&world, NULL);
+    world_sync(&world, three);
+    ck_assert_ptr_nonnull(strstr(world_row_of(&world, "motd")->attributes, "\"settled\":true"));
+    world_forget(&world);
+    world_want(&world, three);
+    ck_assert_uint_eq(world_plan(&world, false), 0);
+}
+END_TEST
+
+/* Gives the record the stamp of the file as it is now, as if both had happened within one tick. */
+static void record_stamp(struct world_row *row, const char *path, bool settled)
+{
+    struct kilter_parse_options options = KILTER_PARSE_OPTIONS_INIT;
+    struct kilter_value *map, *stamp;
+    struct kilter_buf json = KILTER_BUF_INIT(65536);
+    struct stat st;
+    ck_assert_int_eq(stat(world_path(&world, path), &st), 0);
+    ck_assert_int_eq(kilter_json_read(world.arena, kilter_str_c(row->attributes), &options, &map, NULL), KILTER_OK);
+    stamp = kilter_get(map, "stamp");
+    kilter_set(world.arena, stamp, "ino", kilter_uint(world.arena, st.st_ino));
+    int64_t mtime = st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+    int64_t changed = st.st_ctim.tv_sec * 1000000000 + st.st_ctim.tv_nsec;
+    kilter_set(world.arena, stamp, "mtimeNs", kilter_int(world.arena, mtime));
+    kilter_set(world.arena, stamp, "ctimeNs", kilter_int(world.arena, changed));
+    kilter_set(world.arena, stamp, "settled", kilter_bool(world.arena, settled));
+    ck_assert_int_eq(kilter_json_write(&json, map, KILTER_SCHEMA_JSON, 0), KILTER_OK);
+    free(row->attributes);
+    row->attributes = strdup(json.ptr);
+    kilter_buf_release(&json);
+}
+
+START_TEST(a_stamp_that_a_later_change_may_share_is_not_trusted)
+{
+    world_sync(&world, three);
+    world_write(&world, "etc/motd", "HELLO");
+    record_stamp(world_row_of(&world, "motd"), "etc/motd", false);
+    world_forget(&world);
+    world_want(&world, three);
+    ck_assert_uint_eq(world_plan(&world, false), 1);
+}
+END_TEST
+
+START_TEST(a_thorough_plan_trusts_no_stamp)
+{
+    world_sync(&world, three);
+    world_write(&world, "etc/motd", "HELLO");
+    record_stamp(world_row_of(&world, "motd"), "etc/motd", true);
+    world_forget(&world);
+    world_want(&world, three);
+    ck_assert_uint_eq(world_plan(&world, false), 0);
+    ck_assert_uint_eq(world_plan(&world, true), 1);
 }
 END_TEST
 
@@ -360,6 +419,7 @@ END_TEST
 TCase *file_case(void)
 {
     TCase *tests = tcase_create("file");
+    tcase_set_timeout(tests, 60);
     tcase_add_checked_fixture(tests, begin, end);
     tcase_add_test(tests, what_is_wanted_is_created_with_its_mode_and_its_parents);
     tcase_add_test(tests, a_second_plan_finds_nothing_to_do);
@@ -371,6 +431,9 @@ TCase *file_case(void)
     tcase_add_test(tests, a_changed_link_is_drift);
     tcase_add_test(tests, touching_a_file_is_no_drift);
     tcase_add_test(tests, content_of_the_same_size_with_the_old_mtime_is_found_by_its_ctime);
+    tcase_add_test(tests, on_a_kernel_with_coarse_stamps_a_fresh_file_is_read_again_and_then_known);
+    tcase_add_test(tests, a_stamp_that_a_later_change_may_share_is_not_trusted);
+    tcase_add_test(tests, a_thorough_plan_trusts_no_stamp);
     tcase_add_test(tests, a_commit_that_changes_a_drifted_file_says_both);
     tcase_add_test(tests, a_hotfix_that_git_caught_up_with_is_only_recorded);
     tcase_add_test(tests, what_left_git_is_pruned_from_the_inside_out_with_made_parents);

@@ -146,6 +146,7 @@ END_TEST
 TCase *files_case(void)
 {
     TCase *tests = tcase_create("files");
+    tcase_set_timeout(tests, 60);
     if (!rendering_possible("renderer files"))
         return tests;
     tcase_add_checked_fixture(tests, begin, end);

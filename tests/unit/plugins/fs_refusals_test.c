@@ -132,6 +132,7 @@ END_TEST
 TCase *fs_refusals_case(void)
 {
     TCase *tests = tcase_create("fs-refusals");
+    tcase_set_timeout(tests, 60);
     tcase_add_checked_fixture(tests, begin, end);
     tcase_add_loop_test(tests, each_refusal_of_the_system_has_its_class_and_its_words, 0,
                         (int)(sizeof refusals / sizeof *refusals));

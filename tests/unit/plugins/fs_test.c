@@ -267,6 +267,7 @@ END_TEST
 TCase *fs_case(void)
 {
     TCase *tests = tcase_create("fs");
+    tcase_set_timeout(tests, 60);
     tcase_add_checked_fixture(tests, begin, end);
     tcase_add_test(tests, a_root_must_be_there_be_absolute_and_be_a_directory);
     tcase_add_test(tests, both_ways_of_walking_answer_the_same);

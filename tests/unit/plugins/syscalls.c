@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -19,6 +20,7 @@ static long count, kill_at, fail_at;
 static int fail_error;
 static const char *fail_name, *act_name;
 static void (*act_before)(void);
+static const char *kernel;
 
 void syscalls_kill_at(long n)
 {
@@ -40,6 +42,19 @@ void syscalls_fail_all(const char *name, int error)
     count = kill_at = fail_at = 0;
     fail_name = name;
     fail_error = error;
+}
+
+void syscalls_kernel(const char *release)
+{
+    kernel = release;
+}
+
+KILTER_API int uname(struct utsname *name)
+{
+    int failed = (int)syscall(SYS_uname, name);
+    if (failed == 0 && kernel)
+        snprintf(name->release, sizeof name->release, "%s", kernel);
+    return failed;
 }
 
 void syscalls_before(const char *name, void (*act)(void))

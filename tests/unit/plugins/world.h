@@ -97,6 +97,8 @@ void syscalls_kill_at(long n); /* 0: never */
 void syscalls_fail_at(long n, int error);
 /* Every call of this name fails from now on; NULL: none. */
 void syscalls_fail_all(const char *name, int error);
+/* What uname says from now on; NULL: the truth. */
+void syscalls_kernel(const char *release);
 /* Runs once, right before the next call of this name. */
 void syscalls_before(const char *name, void (*act)(void));
 long syscalls_count(void); /* since one of the above was called */

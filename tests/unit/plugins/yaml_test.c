@@ -123,6 +123,7 @@ END_TEST
 TCase *yaml_case(void)
 {
     TCase *tests = tcase_create("yaml");
+    tcase_set_timeout(tests, 60);
     if (!rendering_possible("renderer yaml"))
         return tests;
     tcase_add_checked_fixture(tests, begin, end);
