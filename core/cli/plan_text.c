@@ -48,6 +48,8 @@ static void put_value(struct kl_cli *cli, const struct kilter_value *value)
 static void put_difference(struct kl_cli *cli, const struct kilter_value *item)
 {
     const struct kilter_value *before = kilter_get(item, "before"), *after = kilter_get(item, "after");
+    if (!before && !after)
+        return; /* its difference is the unified one below */
     enum kl_tint tint = !before ? KL_GREEN : !after ? KL_RED : KL_YELLOW;
     fprintf(cli->out, "      %s%s ", kl_tint_on(cli, tint), !before ? "+" : !after ? "-" : "~");
     kl_put_text(cli->out, kilter_get_text(item, "path"));
