@@ -125,6 +125,10 @@ error_t kl_option_parse(int key, char *arg, struct argp_state *state)
         return 0;
     }
     switch (key) {
+    case ARGP_KEY_INIT:
+        if (state->child_inputs)
+            state->child_inputs[0] = cli; /* the global options fill the same struct */
+        return 0;
     case KL_KEY_OUTPUT:
         cli->args.form = parse_form(arg, state);
         return 0;

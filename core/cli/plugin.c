@@ -4,9 +4,9 @@
 #include "base/paths.h"
 #include "cli/api.h"
 #include "cli/inspect.h"
-#include "manifest/descriptor.h"
 #include "cli/plugin_text.h"
 #include "cli/text.h"
+#include "manifest/descriptor.h"
 
 #define DEFAULT_MANIFEST "/etc/kilter/kilter.yaml"
 
