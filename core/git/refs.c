@@ -311,11 +311,11 @@ static void nearest(const struct kl_remote_refs *refs, const char *prefix, const
                     size_t size)
 {
     KL_CLEANUP(kl_freep) struct kilter_str *names = calloc(refs->count + 1, sizeof(*names));
-    size_t count = 0;
+    size_t count = 0, total = 0;
 
     *text = '\0';
-    for (size_t i = 0; names && i < refs->count && count < 5000; i++)
-        if (strncmp(refs->items[i].name, prefix, strlen(prefix)) == 0)
+    for (size_t i = 0; names && i < refs->count; i++)
+        if (strncmp(refs->items[i].name, prefix, strlen(prefix)) == 0 && total++ < 5000)
             names[count++] = kilter_str_c(refs->items[i].name + strlen(prefix));
     if (!names || count == 0)
         return;
@@ -323,7 +323,7 @@ static void nearest(const struct kl_remote_refs *refs, const char *prefix, const
     if (found.ptr)
         snprintf(text, size, "; did you mean \"%.*s\"?", KILTER_STR_ARG(found));
     else
-        snprintf(text, size, "; there %s %zu, such as \"%.*s\"", count == 1 ? "is" : "are", count,
+        snprintf(text, size, "; there %s %zu, such as \"%.*s\"", total == 1 ? "is" : "are", total,
                  KILTER_STR_ARG(names[0]));
 }
 
