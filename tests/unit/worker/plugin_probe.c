@@ -162,9 +162,11 @@ static int render(struct kilter_call *call, struct kilter_tree *tree, struct kil
     if (kilter_str_eq_c(o->act, "read")) {
         struct kilter_str text;
         int rc = kilter_tree_read(tree, KILTER_STR("motd"), call->arena, 0, &text, call->error);
+        if (rc < 0)
+            return rc;
         map = document(call->arena, "read", &spec);
         kilter_set(call->arena, spec, "text", kilter_string(call->arena, text));
-        return rc < 0 ? rc : emit(sink, map, "motd", 1);
+        return emit(sink, map, "motd", 1);
     }
     if (kilter_str_eq_c(o->act, "twice")) {
         emit(sink, document(call->arena, "one", &spec), "a.yaml", 3);
