@@ -378,9 +378,9 @@ static void lay_out(const struct kl_table *table, struct layout *ret)
     }
     for (size_t column = 0; column < ret->last; column++)
         used += ret->widths[column] ? ret->widths[column] + 2 : 0;
-    ret->room = table->cli->columns == 0         ? SIZE_MAX
-                : table->cli->columns > used + 8 ? table->cli->columns - used
-                                                 : 8;
+    ret->room = table->cli->columns == 0          ? SIZE_MAX
+                : table->cli->columns > used + 24 ? table->cli->columns - used
+                                                  : 24;
 }
 
 static void print_cell(const struct kl_table *table, const struct layout *layout, size_t column,
