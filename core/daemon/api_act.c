@@ -161,9 +161,11 @@ static void save(struct kl_app_state *app, const char *kind, enum kl_severity se
 static void on_polled(void *data, struct kl_source_state *source)
 {
     struct kl_wait *wait = data;
+    struct kl_app_state *app = kl_engine_app(wait->api->engine, kilter_str_c(wait->app));
+    if (wait->flag && app && !source->error[0])
+        kl_app_want(app, &wait->wish);
     if (!kl_wait_back(wait))
         return;
-    struct kl_app_state *app = kl_engine_app(wait->api->engine, kilter_str_c(wait->app));
     if (!app) {
         pass_over(wait, false);
     } else if (source->error[0]) {
@@ -189,15 +191,12 @@ static void post_sync(struct kl_request *request, void *data)
         wish_and_wait(wait, action.app); /* at the pinned commit: needs no network */
         return;
     }
-    if (wait->timeout_ns == 0) {
-        /* Nobody waits: the poll and the pass go on by themselves. */
-        answer(kl_wait_take(wait), action.app, "accepted", "polling the source", NULL);
-        struct kl_wish wish = wait->wish;
-        kl_app_want(action.app, &wish);
-        kl_source_poll(action.app->source, true, NULL, NULL);
-        return;
-    }
     kl_wait_hold(wait);
+    if (wait->timeout_ns == 0) {
+        /* Nobody waits: the wait lives on without its request until the source was polled. */
+        wait->flag = true;
+        answer(kl_wait_take(wait), action.app, "accepted", "polling the source", NULL);
+    }
     kl_source_poll(action.app->source, true, on_polled, wait);
 }
 

@@ -146,13 +146,9 @@ static bool applied_since(const struct kl_app_state *app, const struct kl_planne
 {
     if (planned->disposition != KL_DISPOSE_APPLY || (app->pass && !app->pass->plan_done))
         return false;
-    struct kilter_arena *arena = kilter_arena_new(0);
-    const struct kl_resource_note *note =
-        arena ? kl_map_get(&app->notes, kl_resource_key(arena, &planned->change.id)) : NULL;
+    const struct kl_resource_note *note = kl_map_get(&app->notes, planned->key);
     bool gone = planned->change.verb == KILTER_VERB_DELETE || planned->change.verb == KILTER_VERB_FORGET;
-    bool done = gone ? !note : note && (note->result == KILTER_RESULT_DONE || note->result == KILTER_RESULT_UNCHANGED);
-    kilter_arena_free(arena);
-    return done;
+    return gone ? !note : note && (note->result == KILTER_RESULT_DONE || note->result == KILTER_RESULT_UNCHANGED);
 }
 
 static struct kilter_value *show_counts(struct kilter_arena *arena, const struct kl_app_state *app)
@@ -410,7 +406,7 @@ struct kilter_value *kl_show_resource(struct kilter_arena *arena, const struct k
 {
     const struct kilter_change *change = &planned->change;
     struct kilter_value *map = kilter_map(arena);
-    const struct kl_resource_note *note = kl_map_get(&app->notes, kl_resource_key(arena, &change->id));
+    const struct kl_resource_note *note = kl_map_get(&app->notes, planned->key);
     bool applied = applied_since(app, planned);
     kl_put_id(arena, map, &change->id);
     kilter_set(arena, map, "claims", strings(arena, change->claims, change->claim_count));
@@ -450,7 +446,7 @@ static struct kilter_value *show_change_result(struct kilter_arena *arena, const
                                                const struct kl_planned *planned)
 {
     struct kilter_value *map = kilter_map(arena);
-    const struct kl_resource_note *note = kl_map_get(&app->notes, kl_resource_key(arena, &planned->change.id));
+    const struct kl_resource_note *note = kl_map_get(&app->notes, planned->key);
     kl_put(arena, map, "verb", kl_verb_word(planned->change.verb));
     kl_put_str(arena, map, "id", kl_show_id(arena, &planned->change.id));
     kl_put_str(arena, map, "reason", planned->change.reason);

@@ -104,7 +104,7 @@ struct kl_app_state *kl_app_new(struct kl_engine *engine, int64_t id, const stru
 void kl_app_define(struct kl_app_state *app, const struct kl_app *def)
 {
     app->def = def;
-    app->source = def ? kl_engine_source(app->engine, def->source->name) : NULL;
+    app->source = def && def->source ? kl_engine_source(app->engine, def->source->name) : NULL;
     kl_engine_touch(app->engine, app);
 }
 

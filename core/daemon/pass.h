@@ -61,7 +61,9 @@ struct kl_pass {
     struct kl_artifact *rendering; /* being filled */
     char renderer[64];
 
-    struct kl_map owned; /* resource key -> struct kl_owned */
+    struct kl_map owned;    /* resource key -> struct kl_owned */
+    struct kl_owned **sent; /* those that went with the job, in its order */
+    size_t sent_count;
     struct kl_plan *plan;
     bool plan_shown; /* the app has the plan now and frees it */
     bool aside;      /* at another commit than the wanted one, or with other rules: of no meaning for the app's state */

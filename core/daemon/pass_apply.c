@@ -39,9 +39,9 @@ static bool same_wave(const struct kl_planned *a, const struct kl_planned *b)
 }
 
 /* --- intents --------------------------------------------------------------------------------- */
-static struct kl_owned *owned_of(struct kl_pass *pass, const struct kilter_change *change)
+static struct kl_owned *owned_of(struct kl_pass *pass, const struct kl_planned *planned)
 {
-    return kl_map_get(&pass->owned, kl_resource_key(pass->arena, &change->id));
+    return kl_map_get(&pass->owned, planned->key);
 }
 
 static struct kilter_str directives_json(const struct kl_planned *planned)
@@ -69,14 +69,14 @@ static void put_record(struct kl_pass *pass, struct kl_txn *txn, const struct kl
 static int intend(struct kl_pass *pass, struct kl_planned *planned, struct kl_txn *txn)
 {
     const struct kilter_change *change = &planned->change;
-    struct kl_owned *owned = owned_of(pass, change);
+    struct kl_owned *owned = owned_of(pass, planned);
     if (!owned && goes_last(planned))
         return 0; /* nothing that is recorded goes */
     if (!owned) {
         owned = kilter_arena_alloc(pass->arena, sizeof *owned);
         if (!owned)
             return KILTER_E_NOMEM;
-        owned->key = kl_resource_key(pass->arena, &change->id);
+        owned->key = planned->key;
         owned->schema_version = 1;
         if (kl_map_put(&pass->owned, owned->key, owned, NULL) < 0)
             return KILTER_E_NOMEM;
@@ -215,13 +215,12 @@ static void record_failed(struct kl_pass *pass, struct kl_owned *owned, const st
 
 static void note_result(struct kl_pass *pass, const struct kl_planned *planned, const struct kilter_result *result)
 {
-    struct kilter_str key = kl_resource_key(pass->arena, &planned->change.id);
     bool done = result->result == KILTER_RESULT_DONE || result->result == KILTER_RESULT_UNCHANGED;
     if (done && goes_last(planned)) {
-        free(kl_map_remove(&pass->app->notes, key));
+        free(kl_map_remove(&pass->app->notes, planned->key));
         return;
     }
-    struct kl_resource_note *note = kl_app_note(pass->app, key);
+    struct kl_resource_note *note = kl_app_note(pass->app, planned->key);
     if (!note)
         return;
     note->result = result->result;
@@ -261,7 +260,7 @@ static void on_result(void *data, const struct kilter_value *item, struct kilter
         return;
     pass->answered[pass->wave_begin + result.change] = true;
     struct kl_planned *planned = pass->order[pass->wave_begin + result.change];
-    struct kl_owned *owned = owned_of(pass, &planned->change);
+    struct kl_owned *owned = owned_of(pass, planned);
     note_result(pass, planned, &result);
     switch (result.result) {
     case KILTER_RESULT_DONE:
@@ -296,7 +295,7 @@ static void on_result(void *data, const struct kilter_value *item, struct kilter
 static void forget_intents(struct kl_pass *pass, size_t from)
 {
     for (size_t i = from; i < pass->order_count; i++) {
-        struct kl_owned *owned = owned_of(pass, &pass->order[i]->change);
+        struct kl_owned *owned = owned_of(pass, pass->order[i]);
         if (owned && !pass->answered[i])
             record_untried(pass, owned);
     }

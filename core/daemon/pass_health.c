@@ -174,32 +174,26 @@ static void on_health(void *data, const struct kilter_value *item, struct kilter
     int64_t index;
     if (!kilter_str_eq_c(kilter_get_text(item, "kind"), "health") || kilter_get_int(item, "record", &index) < 0)
         return;
+    if (index < 0 || (size_t)index >= pass->sent_count)
+        return;
+    const struct kl_owned *owned = pass->sent[index];
     enum kilter_health health = kl_health_of(kilter_get_text(item, "health"));
     struct kilter_str message = kilter_get_text(item, "message");
-    struct kilter_str key;
-    void *value;
-    int64_t n = 0;
-    for (size_t at = 0; kl_map_next(&pass->owned, &at, &key, &value);) {
-        const struct kl_owned *owned = value;
-        if (owned->gone || n++ != index)
-            continue;
-        struct kl_resource_note *note = kl_app_note(pass->app, key);
-        if (note) {
-            note->health = health;
-            snprintf(note->health_message, sizeof note->health_message, "%.*s", KILTER_STR_ARG(message));
-        }
-        if (health != KILTER_HEALTHY && kl_health_worst(pass->shown, health) == health) {
-            struct kilter_buf id = KILTER_BUF_INIT(1024);
-            kilter_id_format(&id, &owned->id);
-            snprintf(pass->health_message, sizeof pass->health_message, "%s: %s%s%.*s", id.ptr ? id.ptr : "",
-                     kl_health_state(health), message.len ? ", " : "", KILTER_STR_ARG(message));
-            kilter_buf_release(&id);
-        }
-        pass->shown = kl_health_worst(pass->shown, health);
-        if (owned->left_alone)
-            return; /* how it is, is the plan's to say, and nothing to wait for */
-        break;
+    struct kl_resource_note *note = kl_app_note(pass->app, owned->key);
+    if (note) {
+        note->health = health;
+        snprintf(note->health_message, sizeof note->health_message, "%.*s", KILTER_STR_ARG(message));
     }
+    if (health != KILTER_HEALTHY && kl_health_worst(pass->shown, health) == health) {
+        struct kilter_buf id = KILTER_BUF_INIT(1024);
+        kilter_id_format(&id, &owned->id);
+        snprintf(pass->health_message, sizeof pass->health_message, "%s: %s%s%.*s", id.ptr ? id.ptr : "",
+                 kl_health_state(health), message.len ? ", " : "", KILTER_STR_ARG(message));
+        kilter_buf_release(&id);
+    }
+    pass->shown = kl_health_worst(pass->shown, health);
+    if (owned->left_alone)
+        return; /* how it is, is the plan's to say, and nothing to wait for */
     pass->health = kl_health_worst(pass->health, health);
     if (kl_result_of(kilter_get_text(item, "result")) == KILTER_RESULT_TERMINAL)
         pass->health_terminal = true;

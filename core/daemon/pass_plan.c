@@ -91,20 +91,23 @@ int kl_pass_record_payloads(struct kl_pass *pass, struct kl_payload **ret, size_
 {
     size_t most = kl_map_count(&pass->owned) + room, count = room;
     struct kl_payload *payloads = kilter_arena_calloc(pass->arena, most ? most : 1, sizeof *payloads);
-    if (!payloads)
+    pass->sent = kilter_arena_calloc(pass->arena, most ? most : 1, sizeof *pass->sent);
+    if (!payloads || !pass->sent)
         return KILTER_E_NOMEM;
     struct kilter_str key;
     void *value;
     for (size_t at = 0; kl_map_next(&pass->owned, &at, &key, &value);) {
-        const struct kl_owned *owned = value;
+        struct kl_owned *owned = value;
         if (owned->gone)
             continue;
+        pass->sent[count - room] = owned;
         payloads[count].value = record_value(pass->arena, owned);
         if (!payloads[count++].value)
             return KILTER_E_NOMEM;
     }
     *ret = payloads;
     *ret_count = count;
+    pass->sent_count = count - room;
     return 0;
 }
 
@@ -117,8 +120,8 @@ static void note_drift(struct kl_pass *pass)
     for (size_t i = 0; i < pass->plan->count; i++) {
         struct kl_planned *planned = &pass->plan->changes[i];
         bool drifted = planned->change.flags & KILTER_CHANGE_DRIFTED;
-        struct kilter_str key = kl_resource_key(pass->arena, &planned->change.id);
-        struct kl_resource_note *note = drifted ? kl_app_note(app, key) : kl_map_get(&app->notes, key);
+        struct kl_resource_note *note =
+            drifted ? kl_app_note(app, planned->key) : kl_map_get(&app->notes, planned->key);
         if (!note)
             continue;
         bool news = drifted && !note->drift_since_ms && !pass->aside;
@@ -216,7 +219,7 @@ static void mark_left_alone(struct kl_pass *pass)
 {
     for (size_t i = 0; i < pass->plan->count; i++) {
         const struct kl_planned *planned = &pass->plan->changes[i];
-        struct kl_owned *owned = kl_map_get(&pass->owned, kl_resource_key(pass->arena, &planned->change.id));
+        struct kl_owned *owned = kl_map_get(&pass->owned, planned->key);
         if (owned)
             owned->left_alone = planned->disposition != KL_DISPOSE_APPLY && planned->disposition != KL_DISPOSE_NOTHING;
     }

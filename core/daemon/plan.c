@@ -58,6 +58,7 @@ int kl_plan_add(struct kl_plan *plan, struct kilter_str encoded)
     rc = kl_change_read(plan->arena, planned.value, &planned.change);
     if (rc < 0)
         return rc;
+    planned.key = kl_resource_key(plan->arena, &planned.change.id);
     kilter_get_bool(planned.value, "noPrune", &planned.no_prune);
     plan->changes[plan->count++] = planned;
     return 0;

@@ -22,6 +22,7 @@ enum kl_disposition {
 
 struct kl_planned {
     struct kilter_change change;
+    struct kilter_str key;      /* kl_resource_key of the change's id */
     struct kilter_value *value; /* the change as a map (wire/jobs.h), with diff and text */
     bool no_prune;
     int64_t drift_since_ms; /* when the drift was first seen; 0: never */
