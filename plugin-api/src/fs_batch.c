@@ -10,6 +10,8 @@
 
 /* Up to here an fsync for each file costs less than flushing a filesystem that others write to as well. */
 #define FLUSH_EACH_MAX 8
+/* After the first one the others have little left to write, so that more of them are worth it. */
+#define FLUSH_EACH_DIRECTORY_MAX 64
 /* Larger files are not read again only to spare the next look from reading them. */
 #define SETTLE_MAX_BYTES (1u << 20)
 
@@ -195,7 +197,7 @@ static int flush_directories(struct kilter_fs_batch *batch, struct kilter_error 
     int code = KILTER_OK;
     for (size_t i = 0; i < batch->dirs.capacity; i++)
         dirty += batch->dirs.slots[i] && batch->dirs.slots[i]->dirty;
-    bool together = dirty > FLUSH_EACH_MAX && syncfs_tells_errors(batch);
+    bool together = dirty > FLUSH_EACH_DIRECTORY_MAX && syncfs_tells_errors(batch);
     for (size_t i = 0; i < batch->dirs.capacity; i++) {
         struct kl_fs_dir *dir = batch->dirs.slots[i];
         if (!dir || !dir->dirty)
@@ -210,15 +212,16 @@ static int flush_directories(struct kilter_fs_batch *batch, struct kilter_error 
 }
 
 /* --- settling ----------------------------------------------------------------------- */
-static void wait_for_tick(void)
+/* Until the clock that coarse stamps are taken from is past this one; it may stand still for some ticks. */
+static void wait_until_past(int64_t ctime_ns)
 {
-    struct timespec before, now, pause = { 0, 1000000 };
-    clock_gettime(CLOCK_REALTIME_COARSE, &before);
-    for (int tries = 0; tries < 20; tries++) {
-        nanosleep(&pause, NULL);
+    struct timespec now, pause = { 0, 1000000 };
+    for (int tries = 0; tries < 50; tries++) {
         clock_gettime(CLOCK_REALTIME_COARSE, &now);
-        if (now.tv_sec != before.tv_sec || now.tv_nsec != before.tv_nsec)
+        int64_t ahead = ctime_ns - ((int64_t)now.tv_sec * 1000000000 + now.tv_nsec);
+        if (ahead < 0 || ahead > 100000000) /* far ahead: the clock was set back */
             return;
+        nanosleep(&pause, NULL);
     }
 }
 
@@ -237,14 +240,11 @@ static void settle(struct kilter_fs_batch *batch, struct kl_fs_item *item)
 
 static void settle_all(struct kilter_fs_batch *batch)
 {
-    bool waited = false;
     for (size_t i = 0; i < batch->count; i++) {
         struct kl_fs_item *item = &batch->items[i];
         if (item->step != KL_FS_DONE || item->now.type != KILTER_FS_FILE || item->now.settled)
             continue;
-        if (!waited)
-            wait_for_tick();
-        waited = true;
+        wait_until_past(item->now.ctime_ns);
         settle(batch, item);
     }
 }

@@ -753,17 +753,26 @@ static void give_written(struct apply *apply, enum phase phase)
     }
 }
 
-/* Parents that were made for files that are gone go as well, once they are empty. */
+/* Parents that were made for files that are gone go as well, once they are empty; those that are not stay. */
 static void remove_emptied(struct apply *apply)
 {
     paths_sort(&apply->emptied);
-    for (size_t i = apply->emptied.count; i > 0; i--) {
-        struct file_live live;
-        struct kilter_str path = apply->emptied.items[i - 1];
-        if (file_live_read(apply->call, apply->target, path, &live, NULL) == KILTER_OK &&
-            live.entry.type == KILTER_FS_DIRECTORY)
-            remove_one(apply, path, &live.entry);
+    size_t count = apply->emptied.count, index;
+    struct file_live *lives = kilter_arena_calloc(apply->call->arena, count, sizeof *lives);
+    struct kilter_fs_batch *batch = count && lives ? kilter_fs_batch_new(apply->target->fs, NULL, NULL) : NULL;
+    for (size_t i = count; batch && i > 0; i--) {
+        struct kilter_fs_op op = KILTER_FS_OP_INIT;
+        struct file_live *live = &lives[i - 1];
+        op.action = KILTER_FS_REMOVE;
+        op.path = apply->emptied.items[i - 1];
+        op.expect = &live->entry;
+        if (file_live_read(apply->call, apply->target, op.path, live, NULL) == KILTER_OK &&
+            live->entry.type == KILTER_FS_DIRECTORY && kilter_fs_batch_add(batch, &op, &index) < 0)
+            apply->broken = true;
     }
+    if (batch)
+        kilter_fs_batch_run(batch, NULL);
+    kilter_fs_batch_free(batch);
 }
 
 int file_apply(struct kilter_call *call, void *handle, const struct kilter_apply_request *request,
