@@ -77,15 +77,15 @@ static void put_head(struct encoder *enc, const struct kilter_value *value)
     enum kilter_type type = kilter_type_of(value);
     enum kilter_style style = kilter_style_of(value);
 
-    kilter_buf_char(enc->out, (char)((unsigned)type | (tag.ptr ? HAS_TAG : 0) | (has_origin ? HAS_ORIGIN : 0) |
-                                     (setter.ptr ? HAS_SETTER : 0) | (marks ? HAS_MARKS : 0)));
+    kilter_buf_char(enc->out, (char)((unsigned)type | (tag.len ? HAS_TAG : 0) | (has_origin ? HAS_ORIGIN : 0) |
+                                     (setter.len ? HAS_SETTER : 0) | (marks ? HAS_MARKS : 0)));
     if (type != KILTER_CONTENT)
         kilter_buf_char(enc->out, (char)(style_fits(type, style) ? style : KILTER_STYLE_ANY));
-    if (tag.ptr)
+    if (tag.len)
         put_text(enc->out, tag);
     if (has_origin)
         put_origin(enc, origin);
-    if (setter.ptr)
+    if (setter.len)
         put_text(enc->out, setter);
     if (marks)
         kilter_buf_char(enc->out, (char)marks);
@@ -282,6 +282,8 @@ static int get_head(struct decoder *dec, struct head *ret)
         (byte & HAS_SETTER && (rc = get_text(dec, &ret->setter)) < 0) ||
         (byte & HAS_MARKS && (rc = get_byte(dec, &ret->marks)) < 0))
         return rc;
+    if ((byte & HAS_TAG && !ret->tag.len) || (byte & HAS_SETTER && !ret->setter.len))
+        return bad(dec, "an empty tag or setter");
     if (byte & HAS_MARKS && (!ret->marks || ret->marks & ~KNOWN_MARKS))
         return bad(dec, "unknown marks");
     return 0;
@@ -289,13 +291,13 @@ static int get_head(struct decoder *dec, struct head *ret)
 
 static int apply_head(struct decoder *dec, const struct head *head, struct kilter_value *value)
 {
-    if (head->tag.ptr && head->type != KILTER_SCALAR)
+    if (head->tag.len && head->type != KILTER_SCALAR)
         kilter_set_tag(dec->arena, value, head->tag);
     if (head->type == KILTER_LIST || head->type == KILTER_MAP)
         kilter_set_style(value, head->style);
     if (head->has_origin)
         kilter_set_origin(value, head->origin);
-    if (head->setter.ptr) {
+    if (head->setter.len) {
         struct kilter_str setter = kilter_arena_str(dec->arena, head->setter);
         if (!setter.ptr)
             return no_memory(dec);

@@ -174,6 +174,8 @@ static const struct {
     { "an empty file that is named", KILTER_STR_INIT("\x21\x00\x01\x00\x01\x01\x01x") },
     { "a line beyond 32 bits", KILTER_STR_INIT("\x21\x00\x00\x80\x80\x80\x80\x10\x01\x01x") },
     { "a content without its length", KILTER_STR_INIT("\x04\x02id") },
+    { "a tag that is empty", KILTER_STR_INIT("\x11\x00\x00\x01x") },
+    { "a setter that is empty", KILTER_STR_INIT("\x41\x00\x00\x01x") },
     { "two values", KILTER_STR_INIT("\x01\x00\x00\x01\x00\x00") },
 };
 
