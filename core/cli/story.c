@@ -157,7 +157,8 @@ static const char *history_text(struct kl_cli *cli, const struct kilter_value *e
 {
     struct kilter_str message = kilter_get_text(entry, "message"), reason = kilter_get_text(entry, "reason");
     struct kilter_str subject = kilter_get_text(kilter_get(entry, "commit"), "subject");
-    if (message.len || reason.len)
+    bool plain = kilter_str_eq_c(kilter_get_text(entry, "result"), "succeeded") && !reason.len && subject.len;
+    if (!plain && (message.len || reason.len))
         return kilter_arena_printf(cli->arena, "%.*s%s%.*s", KILTER_STR_ARG(reason),
                                    reason.len && message.len ? ": " : "", KILTER_STR_ARG(message));
     return kilter_arena_printf(cli->arena, "%.*s", KILTER_STR_ARG(subject));
