@@ -187,7 +187,7 @@ static int get_number(struct decoder *dec, uint64_t max, uint64_t *ret)
 {
     uint64_t number = 0;
     for (unsigned shift = 0;; shift += 7) {
-        unsigned byte;
+        unsigned byte = 0;
         if (get_byte(dec, &byte) < 0)
             return KILTER_E_INVALID;
         if (shift == 63 && byte > 1)
@@ -221,7 +221,7 @@ static int get_text(struct decoder *dec, struct kilter_str *ret)
 
 static int get_count(struct decoder *dec, size_t least_bytes, size_t *ret)
 {
-    uint64_t count;
+    uint64_t count = 0;
     int rc = get_number(dec, UINT64_MAX, &count);
     if (rc < 0)
         return rc;
@@ -264,7 +264,7 @@ struct head {
 
 static int get_head(struct decoder *dec, struct head *ret)
 {
-    unsigned byte, style = 0;
+    unsigned byte = 0, style = 0;
     int rc = get_byte(dec, &byte);
     if (rc < 0)
         return rc;
@@ -311,7 +311,7 @@ static int get_value(struct decoder *dec, unsigned level, struct kilter_value **
 
 static int get_items(struct decoder *dec, unsigned level, struct kilter_value *list)
 {
-    size_t count;
+    size_t count = 0;
     int rc = get_count(dec, LEAST_VALUE, &count);
     for (size_t i = 0; rc == 0 && i < count; i++) {
         struct kilter_value *item;
@@ -348,7 +348,7 @@ static int check_keys_differ(struct decoder *dec, const struct kilter_value *map
 
 static int get_entries(struct decoder *dec, unsigned level, struct kilter_value *map)
 {
-    size_t count;
+    size_t count = 0;
     int rc = get_count(dec, (size_t)LEAST_VALUE * 2, &count);
     for (size_t i = 0; rc == 0 && i < count; i++) {
         struct kilter_value *key, *item;

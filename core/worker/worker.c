@@ -161,7 +161,7 @@ static void service_phase(void *data, const char *plugin, const char *callback)
 static int service_content(void *data, struct kilter_arena *arena, struct kilter_str id,
                            struct kilter_content **ret, struct kilter_error *err)
 {
-    struct kl_mirror *mirror;
+    struct kl_mirror *mirror = NULL;
     int rc = kl_worker_mirror(data, &mirror, err);
     return rc < 0 ? rc : kl_mirror_content_open(mirror, arena, id, ret, err);
 }
@@ -196,6 +196,7 @@ static const struct {
 } verbs[] = {
     { "fetch", 1u << KL_WORKER_FETCH, kl_job_fetch },
     { "maintain", 1u << KL_WORKER_FETCH, kl_job_maintain },
+    { "probe", 1u << KL_WORKER_FETCH, kl_job_probe },
     { "describe", 1u << KL_WORKER_INSPECT, kl_job_describe },
     { "render", 1u << KL_WORKER_RENDER, kl_job_render },
     { "detect", 1u << KL_WORKER_RENDER, kl_job_detect },
@@ -224,7 +225,7 @@ static int run_verb(struct kl_job *job)
 static struct kilter_content *resolve_content(void *data, struct kilter_arena *arena, struct kilter_str id,
                                               uint64_t length)
 {
-    struct kl_mirror *mirror;
+    struct kl_mirror *mirror = NULL;
     if (kl_worker_mirror(data, &mirror, NULL) < 0)
         return NULL; /* reading it fails then, and says so */
     return kl_mirror_content(mirror, arena, id, length);

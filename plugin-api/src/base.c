@@ -26,7 +26,7 @@ static void format_message(struct kilter_error *err, const char *format, va_list
         len = 0;
     if ((size_t)len >= sizeof text)
         len = sizeof text - 1;
-    if (tail) {
+    if (tail && (size_t)len < sizeof text - 3) {
         int more = snprintf(text + len, sizeof text - (size_t)len, ": %s", tail);
         if (more > 0)
             len = (size_t)(len + more) < sizeof text ? len + more : (int)sizeof text - 1;
