@@ -6,11 +6,13 @@
  * is a file in memory that no kill leaves behind.
  */
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -218,6 +220,7 @@ static void become_ssh(char *const *arguments, char *const *environment, const i
     for (int i = 0; i < 3; i++)
         if (dup2(ends[i], i) < 0)
             _exit(127);
+    syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC); /* the daemon's socket is not for others */
     execvpe("ssh", arguments, environment);
     _exit(errno == ENOENT ? 126 : 127);
 }

@@ -5,34 +5,42 @@
 #include <string.h>
 #include <strings.h>
 
+/* Where a user and a password would be: [*ret_from, *ret_to), empty when there is nothing to hide. A plain user of
+ * ssh is no secret. */
+static void find_secret(struct kilter_str url, size_t *ret_from, size_t *ret_to)
+{
+    const char *mark = url.len ? memmem(url.ptr, url.len, "://", 3) : NULL;
+
+    *ret_from = *ret_to = 0;
+    if (!mark)
+        return;
+    size_t from = (size_t)(mark - url.ptr) + 3;
+    struct kilter_str rest = kilter_str_sub(url, from, url.len);
+    ptrdiff_t slash = kilter_str_find(rest, '/', 0);
+    struct kilter_str authority = kilter_str_sub(rest, 0, slash < 0 ? rest.len : (size_t)slash);
+    ptrdiff_t user_end = kilter_str_rfind(authority, '@'), colon = kilter_str_find(authority, ':', 0);
+    bool password = colon >= 0 && colon < user_end;
+    if (user_end < 0 || (kilter_str_starts(url, KILTER_STR("ssh://")) && !password))
+        return;
+    *ret_from = from;
+    *ret_to = from + (size_t)user_end;
+}
+
 const char *kl_git_url_mask(struct kilter_str url, char *text, size_t size)
 {
-    ptrdiff_t scheme = -1;
-    size_t used = 0, from = 0, at;
+    size_t used = 0, from, to;
 
-    for (size_t i = 0; i + 2 < url.len && scheme < 0; i++)
-        if (memcmp(url.ptr + i, "://", 3) == 0)
-            scheme = (ptrdiff_t)i;
     if (size == 0)
         return text;
-    if (scheme >= 0) {
-        from = (size_t)scheme + 3;
-        struct kilter_str rest = kilter_str_sub(url, from, url.len);
-        ptrdiff_t slash = kilter_str_find(rest, '/', 0);
-        struct kilter_str authority = kilter_str_sub(rest, 0, slash < 0 ? rest.len : (size_t)slash);
-        ptrdiff_t user_end = kilter_str_rfind(authority, '@');
-        ptrdiff_t colon = kilter_str_find(authority, ':', 0);
-        bool hide =
-            user_end >= 0 && (!kilter_str_starts(url, KILTER_STR("ssh://")) || (colon >= 0 && colon < user_end));
-        used =
-            (size_t)snprintf(text, size, "%.*s%s", KILTER_STR_ARG(kilter_str_sub(url, 0, from)), hide ? "***" : "");
-        used = used < size ? used : size - 1;
-        at = hide ? from + (size_t)user_end : from;
-    } else {
-        at = 0;
-    }
-    for (; at < url.len && used + 1 < size; at++) {
+    find_secret(url, &from, &to);
+    for (size_t at = 0; at < url.len && used + 1 < size; at++) {
         unsigned char c = (unsigned char)url.ptr[at];
+        if (at == from && to > from) {
+            for (int star = 0; star < 3 && used + 1 < size; star++)
+                text[used++] = '*';
+            at = to - 1;
+            continue;
+        }
         if (c == '?') /* a query may hold a token */
             break;
         text[used++] = c < 0x20 || c == 0x7f ? '?' : (char)c;

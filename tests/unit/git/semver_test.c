@@ -248,6 +248,8 @@ START_TEST(masked_urls_hold_no_secret_and_are_one_line)
         { "https://host/a?token=s3cret", "https://host/a" },
         { "https://host/a\nb", "https://host/a?b" },
         { "git@host:a", "git@host:a" },
+        { "a\nb://host/x", "a?b://host/x" },
+        { "https://a@host/x", "https://***@host/x" },
         { "https://a:b@c:d@host/x@y", "https://***@host/x@y" },
     };
     char text[100], small[8];
