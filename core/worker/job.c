@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "worker/channel.h"
+#include "worker/proc.h"
 
 #include <kilter/yaml.h>
 #include <stdio.h>
@@ -113,7 +114,7 @@ static void take_frames(struct kl_job *job)
         if (frame.type != KL_FRAME_CANCEL) {
             fprintf(stderr, "kilter-worker: %s while a job runs\n", kl_frame_type_name(frame.type));
             fflush(NULL);
-            abort();
+            kl_proc_end(3);
         }
         job->cancelled = frame.job == job->id;
     }
