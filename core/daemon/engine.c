@@ -170,6 +170,7 @@ static int open_pool(struct kl_engine *engine, const struct kl_manifest *manifes
         options.memory = (uint64_t)manifest->daemon.worker_memory;
     if (manifest->daemon.workers)
         options.max_workers = manifest->daemon.workers;
+    options.max_of_role[KL_ROLE_RENDER] = options.max_of_role[KL_ROLE_APPLY] = manifest->daemon.concurrency;
     int swept = kl_pool_sweep(engine->state_directory, err);
     if (swept > 0)
         kl_log(KILTER_LOG_WARNING, "%d workers of a daemon that was killed were still there, and are not any more",

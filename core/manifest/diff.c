@@ -109,8 +109,8 @@ static bool same_daemon(const struct kl_daemon_config *a, const struct kl_daemon
 {
     return kilter_str_eq(a->state_directory, b->state_directory) && kilter_str_eq(a->socket_path, b->socket_path) &&
            kilter_str_eq(a->socket_group, b->socket_group) && a->socket_mode == b->socket_mode &&
-           kilter_str_eq(a->http_listen, b->http_listen) && a->log_level == b->log_level &&
-           a->workers == b->workers && a->concurrency == b->concurrency && a->worker_memory == b->worker_memory;
+           a->log_level == b->log_level && a->workers == b->workers && a->concurrency == b->concurrency &&
+           a->worker_memory == b->worker_memory;
 }
 
 static bool same_plugins(const struct kl_manifest *a, const struct kl_manifest *b)
@@ -122,8 +122,7 @@ static bool same_plugins(const struct kl_manifest *a, const struct kl_manifest *
         bool same_config =
             (!x->config && !y->config) ||
             (x->config && y->config && kilter_value_equal(x->config, y->config, KILTER_SCHEMA_KUBERNETES));
-        if (!kilter_str_eq(x->name, y->name) || !kilter_str_eq(x->file, y->file) || x->memory != y->memory ||
-            !same_config)
+        if (!kilter_str_eq(x->name, y->name) || !kilter_str_eq(x->file, y->file) || !same_config)
             return false;
     }
     return true;

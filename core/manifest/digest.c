@@ -223,7 +223,6 @@ static void put_daemon(struct kilter_sha256 *h, const struct kl_daemon_config *d
     put(h, "socket", d->socket_path);
     put(h, "group", d->socket_group);
     put_int(h, "mode", d->socket_mode);
-    put(h, "listen", d->http_listen);
     put_int(h, "logLevel", d->log_level);
     put_int(h, "workers", d->workers);
     put_int(h, "concurrency", d->concurrency);
@@ -238,10 +237,8 @@ void kl_load_digests(struct kl_load *load, struct kl_app *apps, size_t count)
     begin(&h, "manifest 1");
     put(&h, "installation", m->installation);
     put_daemon(&h, &m->daemon);
-    for (size_t i = 0; i < m->plugin_count; i++) {
+    for (size_t i = 0; i < m->plugin_count; i++)
         put_plugin(load, &h, &m->plugins[i]);
-        put_int(&h, "memory", m->plugins[i].memory);
-    }
     for (size_t i = 0; i < m->source_count; i++) {
         put(&h, "source", m->sources[i].name);
         put(&h, "is", kilter_str_c(m->sources[i].digest));

@@ -87,7 +87,6 @@ static void load_plugin(struct kl_load *load, const struct kilter_value *value, 
     *plugin = (struct kl_manifest_plugin){ .name = raw.name.len ? raw.name : name_of_file(raw.file),
                                            .file = plugin_file(load, raw.file),
                                            .config = raw.config,
-                                           .memory = raw.memory,
                                            .origin = kilter_origin_of(value) };
     plugin->name = kilter_arena_str(load->arena, plugin->name);
     if (plugin->name.len == 0) {
@@ -112,31 +111,12 @@ static void load_plugins(struct kl_load *load)
 }
 
 /* --- daemon -------------------------------------------------------------------------------- */
-static bool is_port(struct kilter_str text)
-{
-    unsigned port = 0;
-
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] < '0' || text.ptr[i] > '9' || port > 65535)
-            return false;
-        port = port * 10 + (unsigned)(text.ptr[i] - '0');
-    }
-    return text.len > 0 && port > 0 && port <= 65535;
-}
-
 static void check_daemon(struct kl_load *load)
 {
     static const int levels[] = { KILTER_LOG_ERROR, KILTER_LOG_WARNING, KILTER_LOG_INFO, KILTER_LOG_DEBUG };
     struct kl_daemon_config *daemon = &load->manifest->daemon;
-    struct kilter_str listen = daemon->http_listen;
-    ptrdiff_t colon = kilter_str_rfind(listen, ':');
 
     daemon->log_level = levels[daemon->log_level];
-    if (listen.len && (colon <= 0 || !is_port(kilter_str_sub(listen, (size_t)colon + 1, listen.len))))
-        kl_report_add(&load->report, KILTER_ERROR, "manifest.daemon",
-                      kilter_origin_of(kilter_get(kilter_get(load->daemon_section, "http"), "listen")), NULL,
-                      "\"http\" of \"daemon\": \"listen\" is \"%.*s\"; expected ADDRESS:PORT",
-                      KILTER_STR_ARG(kilter_str_sub(listen, 0, 100)));
     if (daemon->socket_path.len > 107) /* sun_path of unix(7) */
         kl_report_add(&load->report, KILTER_ERROR, "manifest.daemon",
                       kilter_origin_of(kilter_get(kilter_get(load->daemon_section, "socket"), "path")), NULL,

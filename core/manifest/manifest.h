@@ -34,7 +34,6 @@ struct kl_manifest_plugin {
     struct kilter_str name;
     struct kilter_str file;            /* absolute path; empty: by name from the plugin path */
     const struct kilter_value *config; /* plugin-wide options, or NULL */
-    int64_t memory;                    /* bytes that one worker running it may use; 0: the daemon's limit */
     struct kilter_origin origin;
 };
 
@@ -180,10 +179,9 @@ struct kl_daemon_config {
     struct kilter_str socket_path;
     struct kilter_str socket_group; /* empty: the daemon's own group */
     uint32_t socket_mode;
-    struct kilter_str http_listen; /* "127.0.0.1:8440"; empty: no TCP */
     int log_level;                 /* enum kilter_log_level */
     uint32_t workers;              /* worker processes at once; 0: as many as processors, at least 2 */
-    uint32_t concurrency;          /* apps worked on at once; 0: as many as workers */
+    uint32_t concurrency;          /* apps rendered at once, and applied at once; 0: as many as workers */
     int64_t worker_memory;         /* bytes */
 };
 
@@ -291,7 +289,7 @@ struct kl_manifest_diff {
     struct kl_manifest_move *apps, *sources, *targets;
     size_t app_count, source_count, target_count;
     bool daemon_changed;  /* the daemon section: needs a restart */
-    bool plugins_changed; /* a plugin was added, removed or has another file or limit */
+    bool plugins_changed; /* a plugin was added, removed or has another file or config */
 };
 
 /* From one manifest to the next; `before` may be NULL: everything is added. The result points into both, which

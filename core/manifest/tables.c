@@ -32,7 +32,7 @@
 
 /* --- daemon: the tables within fill the one struct ------------------------------------ */
 static const struct kl_key socket_keys[] = {
-    KEY(KL_KEY_STRING, "path", KL_KEY_ABSOLUTE, "/run/kilter/kilter.sock", AT(kl_daemon_config, socket_path),
+    KEY(KL_KEY_STRING, "path", KL_KEY_ABSOLUTE, "/run/kilter/kilterd.sock", AT(kl_daemon_config, socket_path),
         "Where the daemon listens for the command line."),
     KEY(KL_KEY_STRING, "group", 0, NULL, AT(kl_daemon_config, socket_group),
         "The group that may use the socket; without it the daemon's own group."),
@@ -41,19 +41,13 @@ static const struct kl_key socket_keys[] = {
 static DEFINE(socket_table, "daemon.socket", socket_keys, 0,
               "The daemon's unix socket. Who may write to it may do everything; the peer's uid is the actor.");
 
-static const struct kl_key http_keys[] = {
-    KEY(KL_KEY_STRING, "listen", 0, NULL, AT(kl_daemon_config, http_listen),
-        "Address and port, such as `127.0.0.1:8440` or `[::1]:8440`; without it only the socket is served."),
-};
-static DEFINE(http_table, "daemon.http", http_keys, 0, "HTTP over TCP, beside the socket.");
-
 static const struct kl_key limits_keys[] = {
     RANGE(KL_KEY_COUNT, "workers", "0", 0, 256, AT(kl_daemon_config, workers),
           "Worker processes at once; 0: as many as there are processors, at least 2."),
     RANGE(KL_KEY_COUNT, "concurrency", "0", 0, 1024, AT(kl_daemon_config, concurrency),
-          "Apps that are worked on at once; 0: as many as workers."),
+          "Apps that are rendered at once, and apps that are planned or applied at once; 0: as many as workers."),
     RANGE(KL_KEY_SIZE, "memory", "1Gi", 64 * MIB, 0, AT(kl_daemon_config, worker_memory),
-          "Bytes that one worker may use, where its plugin names no limit of its own."),
+          "Bytes that one worker may use."),
 };
 static DEFINE(limits_table, "daemon.limits", limits_keys, 0, "What the daemon may use.");
 
@@ -62,7 +56,6 @@ static const struct kl_key daemon_keys[] = {
     KEY(KL_KEY_STRING, "stateDirectory", KL_KEY_ABSOLUTE, "/var/lib/kilter", AT(kl_daemon_config, state_directory),
         "Where the store and the mirrors of the sources are."),
     NESTED(KL_KEY_TABLE, "socket", 0, &socket_table, 0, "The daemon's unix socket."),
-    NESTED(KL_KEY_TABLE, "http", 0, &http_table, 0, "HTTP over TCP, beside the socket."),
     WORDS("logLevel", "info", log_levels, AT(kl_daemon_config, log_level),
           "The least important messages that are written."),
     NESTED(KL_KEY_TABLE, "limits", 0, &limits_table, 0, "What the daemon may use."),
@@ -77,8 +70,6 @@ static const struct kl_key plugin_keys[] = {
         "The shared object, relative to this file; without it the plugin path is searched for the name."),
     KEY(KL_KEY_MAP, "config", 0, NULL, AT(kl_raw_plugin, config),
         "Options of the plugin as a whole; `kilter plugin describe` lists them."),
-    RANGE(KL_KEY_SIZE, "memory", NULL, 16 * MIB, 0, AT(kl_raw_plugin, memory),
-          "Bytes that a worker running this plugin may use, instead of `daemon.limits.memory`."),
 };
 DEFINE(kl_table_plugin, "plugin", plugin_keys, 0, "A plugin to load. A name alone is short for `{name: NAME}`.");
 
@@ -228,7 +219,7 @@ static const struct kl_key health_keys[] = {
     RANGE(KL_KEY_DURATION, "window", "0", 0, DAY, AT(kl_health_check, window_ns),
           "How long it must stay healthy after an apply; 0: one look."),
     KEY(KL_KEY_STRING, "http", 0, NULL, AT(kl_health_check, http),
-        "A URL that must answer with a status of 200 to 299."),
+        "A URL that must answer a GET with a status of 200 to 299, once the target says that all is well."),
 };
 static DEFINE(health_table, "app.health", health_keys, 0,
               "When the app counts as healthy, beside what its target says.");
@@ -307,8 +298,23 @@ DEFINE(kl_table_included, "included", included_keys, 0,
        "A file that `include` names. A name that is used twice is an error, in whichever files.");
 
 const struct kl_table *const kl_tables[] = {
-    &kl_table_manifest,    &metadata_table,  &daemon_table,    &socket_table,      &http_table,
-    &limits_table,         &kl_table_plugin, &kl_table_source, &ref_table,         &credentials_table,
-    &kl_table_environment, &kl_table_target, &kl_table_policy, &retry_table,       &kl_table_app,
-    &kl_table_renderer,    &kl_table_input,  &health_table,    &kl_table_included, NULL,
+    &kl_table_manifest,
+    &metadata_table,
+    &daemon_table,
+    &socket_table,
+    &limits_table,
+    &kl_table_plugin,
+    &kl_table_source,
+    &ref_table,
+    &credentials_table,
+    &kl_table_environment,
+    &kl_table_target,
+    &kl_table_policy,
+    &retry_table,
+    &kl_table_app,
+    &kl_table_renderer,
+    &kl_table_input,
+    &health_table,
+    &kl_table_included,
+    NULL,
 };

@@ -25,7 +25,6 @@ struct kl_raw_file {
 struct kl_raw_plugin {
     struct kilter_str name, file;
     const struct kilter_value *config;
-    int64_t memory;
 };
 
 struct kl_raw_ref {

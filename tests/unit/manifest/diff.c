@@ -128,10 +128,11 @@ END_TEST
 
 START_TEST(a_change_of_the_daemon_or_the_plugins_is_told)
 {
-    struct kl_manifest *before = load(BASE);
-    struct kl_manifest *after = load("apiVersion: kilter.dev/v1\nkind: Manifest\nmetadata: {name: acme}\n"
-                                     "plugins: [yaml, files, {name: file, memory: 1Gi}, cluster]\n"
-                                     "daemon: {logLevel: debug}\n" SOURCES TARGETS "apps: {web: {" WEB "}}\n");
+    struct kl_manifest *before = load(HEAD SOURCES TARGETS "apps: {web: {" WEB ", renderer: files}}\n");
+    struct kl_manifest *after =
+        load("apiVersion: kilter.dev/v1\nkind: Manifest\nmetadata: {name: acme}\n"
+             "plugins: [yaml, files, file, {name: cluster, file: ./cluster.so}]\n"
+             "daemon: {logLevel: debug}\n" SOURCES TARGETS "apps: {web: {" WEB ", renderer: files}}\n");
     struct kl_manifest_diff diff;
 
     ck_assert_int_eq(kl_manifest_diff(before, after, &diff), 0);

@@ -38,11 +38,10 @@ START_TEST(defaults_are_those_of_the_reference)
     ck_assert_uint_eq(a->target->concurrency, 4);
     ck_assert_ptr_null(a->target->allow);
     ck_assert_text(m->daemon.state_directory, "/var/lib/kilter");
-    ck_assert_text(m->daemon.socket_path, "/run/kilter/kilter.sock");
+    ck_assert_text(m->daemon.socket_path, "/run/kilter/kilterd.sock");
     ck_assert_uint_eq(m->daemon.socket_mode, 0660);
     ck_assert_int_eq(m->daemon.log_level, KILTER_LOG_INFO);
     ck_assert_int_eq(m->daemon.worker_memory, INT64_C(1) << 30);
-    ck_assert_uint_eq(m->daemon.http_listen.len, 0);
     kl_manifest_unref(m);
 }
 END_TEST
@@ -52,14 +51,13 @@ START_TEST(the_daemons_section_is_taken)
     struct kl_manifest *m =
         load("apiVersion: kilter.dev/v1\nkind: Manifest\nmetadata: {name: acme}\nplugins: [yaml]\n"
              "daemon: {stateDirectory: /srv/kilter, logLevel: debug,\n"
-             "  socket: {path: /srv/s, group: admin, mode: '0600'}, http: {listen: '[::1]:8440'},\n"
+             "  socket: {path: /srv/s, group: admin, mode: '0600'},\n"
              "  limits: {workers: 3, concurrency: 9, memory: 256Mi}}\n");
 
     ck_assert_text(m->daemon.state_directory, "/srv/kilter");
     ck_assert_text(m->daemon.socket_path, "/srv/s");
     ck_assert_text(m->daemon.socket_group, "admin");
     ck_assert_uint_eq(m->daemon.socket_mode, 0600);
-    ck_assert_text(m->daemon.http_listen, "[::1]:8440");
     ck_assert_int_eq(m->daemon.log_level, KILTER_LOG_DEBUG);
     ck_assert_uint_eq(m->daemon.workers, 3);
     ck_assert_uint_eq(m->daemon.concurrency, 9);
@@ -244,13 +242,12 @@ START_TEST(plugins_by_file_have_the_files_name_and_an_absolute_path)
 {
     struct kl_manifest *m =
         load("apiVersion: kilter.dev/v1\nkind: Manifest\nmetadata: {name: acme}\n"
-             "plugins: [yaml, {file: /opt/dns-zones.so, memory: 32Mi}, {name: x, file: ./y.so}]\n");
+             "plugins: [yaml, {file: /opt/dns-zones.so}, {name: x, file: ./y.so}]\n");
 
     ck_assert_uint_eq(m->plugin_count, 3);
     ck_assert_uint_eq(m->plugins[0].file.len, 0);
     ck_assert_text(m->plugins[1].name, "dns-zones");
     ck_assert_text(m->plugins[1].file, "/opt/dns-zones.so");
-    ck_assert_int_eq(m->plugins[1].memory, 32 << 20);
     ck_assert_int_eq(m->plugins[2].file.ptr[0], '/');
     ck_assert(kilter_str_ends(m->plugins[2].file, S("/y.so")));
     ck_assert_ptr_eq(kl_manifest_plugin(m, S("x")), &m->plugins[2]);
