@@ -47,8 +47,10 @@ struct apply {
     struct paths kept;    /* what other records hold */
     struct paths failed;  /* directories of this request that could not be made */
     struct paths emptied; /* made parents of what was removed */
+    struct paths coming;  /* directories of the batch that comes; sorted as they are added */
     struct kilter_fs_batch *batch;
-    bool broken; /* the sink failed, or memory */
+    bool deferred; /* a directory waits for another one that is about to take a file's place */
+    bool broken;   /* the sink failed, or memory */
 };
 
 /* --- sets of paths ---------------------------------------------------------------------- */
@@ -418,10 +420,10 @@ static bool mark_is_foreign(struct apply *apply, struct job *job)
     return true;
 }
 
-static bool below_failed(struct apply *apply, const struct job *job)
+static bool below_any(const struct paths *paths, const struct job *job)
 {
     for (struct kilter_str at = parent_of(job->path); at.len > 0; at = parent_of(at))
-        if (paths_have(&apply->failed, at))
+        if (paths_have(paths, at))
             return true;
     return false;
 }
@@ -458,6 +460,8 @@ static void queue(struct apply *apply, struct job *job, const struct kilter_fs_o
         apply->broken = true;
     else
         job->queued = true;
+    if (job->type == KILTER_FS_DIRECTORY && job->phase == DIRECTORIES)
+        paths_add(apply, &apply->coming, job->path);
 }
 
 static void queue_write(struct apply *apply, struct job *job)
@@ -485,7 +489,7 @@ static void prepare_adoption(struct apply *apply, struct job *job)
 {
     struct kilter_error err = KILTER_ERROR_INIT;
     bool file = job->type == KILTER_FS_FILE, plain = job->shared || job->type == KILTER_FS_SYMLINK;
-    if (file_live_state(apply->call, apply->target, &job->live, &job->state, &err) < 0) {
+    if (file_live_state(apply->target, &job->live, &job->state, &err) < 0) {
         give_error(apply, job, KILTER_RESULT_TRANSIENT, &err);
     } else if (!is_as_wanted(apply, job)) {
         give(apply, job, KILTER_RESULT_STALE, "is not as wanted any more", NULL);
@@ -506,13 +510,16 @@ static void prepare_write(struct apply *apply, struct job *job)
 {
     struct kilter_error err = KILTER_ERROR_INIT;
     enum kilter_verb verb = job->change->verb;
-    if (below_failed(apply, job)) {
+    if (below_any(&apply->failed, job)) {
         give(apply, job, KILTER_RESULT_SKIPPED, "the directory that it goes into could not be made", NULL);
         return;
     }
     if (file_live_read(apply->call, apply->target, job->path, &job->live, &err) < 0) {
-        give_error(apply, job, err.code == KILTER_E_CONFLICT ? KILTER_RESULT_BLOCKED : KILTER_RESULT_TRANSIENT,
-                   &err);
+        if (err.code == KILTER_E_CONFLICT && below_any(&apply->coming, job))
+            apply->deferred = true;
+        else
+            give_error(apply, job, err.code == KILTER_E_CONFLICT ? KILTER_RESULT_BLOCKED : KILTER_RESULT_TRANSIENT,
+                       &err);
         return;
     }
     if (!load_content(apply, job) || (!job->shared && mark_is_foreign(apply, job)))
@@ -523,8 +530,7 @@ static void prepare_write(struct apply *apply, struct job *job)
     }
     if (file_precondition_holds(apply->target, job->change->preconditions, &job->live, &err) == KILTER_OK)
         queue_write(apply, job);
-    else if (is_as_wanted(apply, job) &&
-             file_live_state(apply->call, apply->target, &job->live, &job->state, NULL) == KILTER_OK)
+    else if (is_as_wanted(apply, job) && file_live_state(apply->target, &job->live, &job->state, NULL) == KILTER_OK)
         give_done(apply, job, KILTER_RESULT_UNCHANGED, NULL);
     else
         give_error(apply, job, KILTER_RESULT_STALE, &err);
@@ -649,6 +655,7 @@ static void run_phase(struct apply *apply, enum phase phase)
 {
     struct kilter_error err = KILTER_ERROR_INIT;
     size_t count = apply->count;
+    apply->coming.count = 0;
     apply->batch = kilter_fs_batch_new(apply->target->fs, ask_stop, apply->call);
     if (!apply->batch) {
         apply->broken = true;
@@ -785,8 +792,11 @@ int file_apply(struct kilter_call *call, void *handle, const struct kilter_apply
         return code;
     read_records(&apply, &directories);
     sweep(&apply, &directories);
-    run_phase(&apply, DIRECTORIES);
-    give_written(&apply, DIRECTORIES);
+    do {
+        apply.deferred = false;
+        run_phase(&apply, DIRECTORIES);
+        give_written(&apply, DIRECTORIES);
+    } while (apply.deferred && !apply.broken);
     run_phase(&apply, FILES);
     give_written(&apply, FILES);
     run_phase(&apply, REMOVALS);

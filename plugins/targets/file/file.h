@@ -161,8 +161,8 @@ const char *file_differences_text(struct kilter_arena *arena, uint32_t differenc
 struct kilter_str file_live_mark(struct kilter_call *call, struct file_target *target, const struct file_live *live,
                                  bool *ret_possible);
 /* The state of a live entry, hashed where it has content. */
-int file_live_state(struct kilter_call *call, struct file_target *target, struct file_live *live,
-                    struct file_state *ret, struct kilter_error *err);
+int file_live_state(struct file_target *target, struct file_live *live, struct file_state *ret,
+                    struct kilter_error *err);
 /* What must still be true when a change is applied, and whether it is: KILTER_OK, or KILTER_E_CONFLICT. */
 const struct kilter_value *file_preconditions(struct kilter_arena *arena, const struct file_live *live,
                                               bool secret);

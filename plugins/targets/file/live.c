@@ -83,10 +83,9 @@ struct kilter_str file_live_mark(struct kilter_call *call, struct file_target *t
     return code == KILTER_OK ? mark : KILTER_STR_NONE;
 }
 
-int file_live_state(struct kilter_call *call, struct file_target *target, struct file_live *live,
-                    struct file_state *ret, struct kilter_error *err)
+int file_live_state(struct file_target *target, struct file_live *live, struct file_state *ret,
+                    struct kilter_error *err)
 {
-    (void)call;
     memset(ret, 0, sizeof *ret);
     int code = file_live_hash(target, live, err);
     ret->path = live->path;

@@ -26,7 +26,7 @@ static int refresh_one(struct kilter_call *call, struct file_target *target, con
     *ret = NULL;
     if (code < 0 || live.entry.type == KILTER_FS_ABSENT || live.entry.type == KILTER_FS_SPECIAL)
         return code;
-    code = file_live_state(call, target, &live, &state, call->error);
+    code = file_live_state(target, &live, &state, call->error);
     if (code < 0)
         return code;
     state.secret = recorded.secret;
@@ -114,7 +114,7 @@ int file_import(struct kilter_call *call, void *handle, const struct kilter_reso
     if (live.entry.type != wanted.type)
         return kilter_error_set(call->error, KILTER_E_CONFLICT, "%.*s is a %s", KILTER_STR_ARG(wanted.path),
                                 kilter_fs_type_name(live.entry.type));
-    code = file_live_state(call, target, &live, &state, call->error);
+    code = file_live_state(target, &live, &state, call->error);
     if (code < 0)
         return code;
     state.secret = wanted.secret;

@@ -491,7 +491,7 @@ static void decide_flags(struct plan *plan, struct view *view)
         view->flags |= KILTER_CHANGE_UNOWNED;
 }
 
-static void decide_verb(struct plan *plan, struct view *view)
+static void decide_verb(struct view *view)
 {
     bool clean = !view->wants && !view->moved && view->recorded && view->recorded->known;
     bool settled = view->recorded && view->recorded->record->status == KILTER_RECORD_OWNED;
@@ -514,7 +514,6 @@ static void decide_verb(struct plan *plan, struct view *view)
         view->flags |= KILTER_CHANGE_ASK;
     if (view->past && view->past->heir == view->entry)
         view->past->moved = view->verb == KILTER_VERB_MOVE;
-    (void)plan;
 }
 
 static const char *reason_of(struct plan *plan, const struct view *view)
@@ -605,7 +604,7 @@ static int plan_entry(struct plan *plan, struct entry *entry)
     if (code < 0)
         return emit_blocked_error(plan, &view, &err);
     decide_flags(plan, &view);
-    decide_verb(plan, &view);
+    decide_verb(&view);
     view.reason = reason_of(plan, &view);
     const char *why = obstacle(&view);
     return why ? emit_blocked(plan, &view, why) : emit_view(plan, &view);
