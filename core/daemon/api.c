@@ -618,6 +618,7 @@ static void get_events(struct kl_request *request, void *data)
         return;
     }
     wait->stream = follow;
+    wait->last_event = after; /* also when there is nothing after it yet */
     wait->flag = tail >= 0 || (follow && !after); /* newest first, to be turned round */
     filter.app_name = app;
     filter.after = after;
