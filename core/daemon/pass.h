@@ -87,7 +87,7 @@ struct kl_pass {
     enum kilter_health health; /* of what this pass answers for: the worst of it */
     enum kilter_health shown;  /* of everything owned */
     bool health_terminal;
-    char health_message[256];
+    char health_message[400];
 
     int64_t started_ms, step_ns;
 };

@@ -10,6 +10,8 @@
 
 #define LOOK_FIRST_MS 250
 #define LOOK_MAX_MS 5000
+#define PROBE_MS 10000      /* how long the app's URL may take to answer */
+#define PROBE_GRACE_MS 5000 /* for the worker to say that it took longer */
 
 static void look(struct kl_pass *pass);
 
@@ -79,14 +81,17 @@ void kl_pass_finish(struct kl_pass *pass)
     if (decision->deletes)
         app->rebuilt = false;
     if (pass->repair) {
-        kl_app_show(app, KL_PHASE_FAILED, app->error.reason, "%s", app->error.message[0] ? app->error.message : app->message);
+        kl_app_show(app, KL_PHASE_FAILED, app->error.reason, "%s",
+                    app->error.message[0] ? app->error.message : app->message);
     } else if (decision->reason) {
         kl_app_show(app, KL_PHASE_IDLE, decision->reason, "%s", decision->message);
     } else if (app->pin.commit.id[0]) {
         kl_app_show(app, KL_PHASE_IDLE, KL_REASON_PINNED, "Pinned at %.12s by %s", app->pin.commit.id, app->pin.by);
     } else if (app->last_bad.id[0] && strcmp(app->last_bad.id, kl_app_wanted(app)->id) == 0) {
-        kl_app_show(app, KL_PHASE_IDLE, KL_REASON_HEALTH_FAILED, "rolled back from %.12s, which did not become healthy",
-                    app->last_bad.id);
+        kl_app_show(app, KL_PHASE_IDLE, KL_REASON_HEALTH_FAILED,
+                    "rolled back from %.12s, which did not become healthy", app->last_bad.id);
+    } else if (app->health == KILTER_DEGRADED || app->health == KILTER_MISSING) {
+        kl_app_show(app, KL_PHASE_IDLE, KL_REASON_HEALTH_FAILED, "%s", pass->health_message);
     } else if (decision->held) {
         kl_app_show(app, KL_PHASE_IDLE, KL_REASON_NONE, "%zu drifted, %zu to prune, left alone by the policy",
                     decision->drifted, decision->prunable);
@@ -99,13 +104,22 @@ void kl_pass_finish(struct kl_pass *pass)
     kl_pass_end(pass, KL_RESULT_SUCCEEDED);
 }
 
+/* Whether this pass, or one before it that did not end well, brought something that is to become healthy. A pass
+ * that brought nothing only says how things are. */
+static bool brought(const struct kl_pass *pass)
+{
+    if (pass->applied)
+        return true;
+    return pass->artifact && !pass->repair && pass->decision.verdict != KL_VERDICT_WAIT &&
+           strcmp(pass->artifact->digest, pass->app->applied_digest) != 0;
+}
+
 static void unhealthy(struct kl_pass *pass, const char *what)
 {
     struct kl_app_state *app = pass->app;
-    bool brought = strcmp(app->applied.id, pass->commit.id) != 0;
     bool rollback = app->def->policy.on_unhealthy == KL_ON_UNHEALTHY_ROLLBACK && app->last_good.id[0] &&
                     strcmp(app->last_good.id, pass->commit.id) != 0 && !app->pin.commit.id[0];
-    if (rollback && (brought || pass->applied)) {
+    if (rollback) {
         app->last_bad = pass->commit;
         app->artifact = (kl_artifact_unref(app->artifact), NULL);
         kl_engine_log_event(app->engine, app, "rolledBack", KL_ERROR, "policy",
@@ -138,10 +152,26 @@ static void look_again(struct kl_pass *pass)
                 pass->health_message[0] ? pass->health_message : "watching that it stays healthy");
 }
 
+/* An event when an app that was healthy is no more, or is again, without anything being applied. */
+static void tell_health(struct kl_pass *pass)
+{
+    struct kl_app_state *app = pass->app;
+    bool was = app->health == KILTER_HEALTHY, is = pass->shown == KILTER_HEALTHY;
+    bool wrong = pass->shown == KILTER_DEGRADED || pass->shown == KILTER_MISSING;
+    if (brought(pass))
+        return;
+    if (was && wrong)
+        kl_engine_log_event(app->engine, app, "unhealthy", KL_WARNING, pass->wish.actor, "%s",
+                            pass->health_message);
+    else if (is && (app->health == KILTER_DEGRADED || app->health == KILTER_MISSING))
+        kl_engine_log_event(app->engine, app, "healthy", KL_INFO, pass->wish.actor, "healthy again");
+}
+
 static void judge(struct kl_pass *pass)
 {
     struct kl_app_state *app = pass->app;
     int64_t now = kl_clock_monotonic_ns();
+    tell_health(pass);
     app->health = pass->shown;
     if (pass->health != KILTER_HEALTHY)
         pass->healthy_since_ns = 0;
@@ -149,17 +179,16 @@ static void judge(struct kl_pass *pass)
         pass->healthy_since_ns = now;
     bool settled = pass->health == KILTER_HEALTHY || pass->health == KILTER_HEALTH_UNKNOWN ||
                    pass->health == KILTER_HEALTH_SUSPENDED;
-    bool watching = pass->changed_anything && pass->health == KILTER_HEALTHY && app->def->health.window_ns > 0 &&
+    bool watching = brought(pass) && pass->health == KILTER_HEALTHY && app->def->health.window_ns > 0 &&
                     now - pass->healthy_since_ns < app->def->health.window_ns;
-    /* A pass that applied nothing only says how things are. */
-    if ((settled && !watching) || !pass->applied) {
+    if ((settled && !watching) || !brought(pass)) {
         kl_pass_step(pass, KL_PHASE_CHECKING, "ok", "%s%s%s", kl_health_state(pass->shown),
                      pass->health_message[0] ? ": " : "", pass->health_message);
         kl_pass_finish(pass);
     } else if (pass->health_terminal) {
         unhealthy(pass, pass->health_message);
     } else if (now >= pass->health_deadline_ns && !watching) {
-        char what[400];
+        char what[450];
         snprintf(what, sizeof what, "not healthy in time: %s", pass->health_message);
         unhealthy(pass, what);
     } else {
@@ -199,6 +228,63 @@ static void on_health(void *data, const struct kilter_value *item, struct kilter
         pass->health_terminal = true;
 }
 
+/* --- the app's own URL ------------------------------------------------------------------------ */
+static void on_probed(void *data, const struct kl_job_outcome *outcome)
+{
+    struct kl_pass *pass = data;
+    bool healthy = false;
+    pass->job = NULL;
+    if (kl_pass_stops(pass))
+        return;
+    if (outcome->status < 0) {
+        kl_pass_fail_job(pass, KL_REASON_HEALTH_FAILED, "", outcome);
+        return;
+    }
+    kilter_get_bool(outcome->done, "healthy", &healthy);
+    if (!healthy) {
+        pass->health = kl_health_worst(pass->health, KILTER_DEGRADED);
+        pass->shown = kl_health_worst(pass->shown, KILTER_DEGRADED);
+        snprintf(pass->health_message, sizeof pass->health_message, "%.*s",
+                 KILTER_STR_ARG(kilter_get_text(outcome->done, "message")));
+    }
+    judge(pass);
+}
+
+static int submit_probe(struct kl_pass *pass, struct kilter_error *err)
+{
+    const struct kl_app *def = pass->app->def;
+    int64_t timeout_ms = def->policy.timeout_ns / KL_NS_PER_MS;
+    if (timeout_ms > PROBE_MS)
+        timeout_ms = PROBE_MS;
+    struct kilter_value *map = kilter_map(pass->arena);
+    kilter_set(pass->arena, map, "url", kilter_string(pass->arena, def->health.http));
+    kilter_set(pass->arena, map, "timeoutMs", kilter_int(pass->arena, timeout_ms));
+    struct kl_job_spec spec = {
+        .role = KL_ROLE_FETCH,
+        .key = KILTER_STR("probe"),
+        .verb = KILTER_STR("probe"),
+        .arguments = map,
+        .deadline_ms = timeout_ms + PROBE_GRACE_MS,
+        .priority = kl_pass_priority(pass),
+        .handler = { .on_done = on_probed },
+        .data = pass,
+    };
+    return kl_pool_submit(pass->app->engine->pool, &spec, &pass->job, err);
+}
+
+/* The target has said how its things are; while it finds nothing wrong, the app's URL is asked too. */
+static void ask_url(struct kl_pass *pass)
+{
+    struct kilter_error err = KILTER_ERROR_INIT;
+    bool asks = pass->app->def->health.http.len &&
+                (pass->health == KILTER_HEALTHY || pass->health == KILTER_HEALTH_UNKNOWN);
+    if (!asks)
+        judge(pass);
+    else if (submit_probe(pass, &err) < 0)
+        kl_pass_fail(pass, KL_REASON_HEALTH_FAILED, true, NULL, NULL, "%s", err.message);
+}
+
+/* --- what the target says --------------------------------------------------------------------- */
 static void on_looked(void *data, const struct kl_job_outcome *outcome)
 {
     struct kl_pass *pass = data;
@@ -208,7 +294,7 @@ static void on_looked(void *data, const struct kl_job_outcome *outcome)
     if (outcome->status < 0)
         kl_pass_fail_job(pass, KL_REASON_HEALTH_FAILED, pass->app->def->target->plugin->name.ptr, outcome);
     else
-        judge(pass);
+        ask_url(pass);
 }
 
 static void look(struct kl_pass *pass)
@@ -226,7 +312,7 @@ static void look(struct kl_pass *pass)
     if (rc < 0)
         rc = kilter_error_set(&err, rc, "out of memory");
     else if (count == 0) {
-        judge(pass);
+        ask_url(pass);
         return;
     }
     if (rc == 0)

@@ -34,6 +34,9 @@
  *            -> DONE {commit, refName, moved: bool, forced: bool, all: bool (no list could be made: everything
  *               may have changed), author, email, time (seconds), subject}
  * maintain   {mirror, pins: [commit]} -> DONE {before, after}: bytes. Repacks, drops what no ref and no pin needs.
+ * probe      {url, timeoutMs} -> DONE {healthy: bool, code: HTTP status or 0, message}. One GET of an http or https
+ *            URL; healthy: 200 to 299. Redirects are followed on the same host. The message names the URL and says
+ *            what is wrong; an URL that does not answer is no failure of the job.
  *
  * render     {plugin, mirror?: dir, commit?, directory?, path, options?, installation, app, inputs?: map of secret
  *            strings, substitute: bool, variables: map, maxResources, maxBytes}

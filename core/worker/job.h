@@ -86,6 +86,7 @@ void kl_job_done(struct kl_job *job, int status, struct kilter_value *more);
  * call kl_job_done themselves on success. */
 int kl_job_fetch(struct kl_job *job);    /* job_fetch.c */
 int kl_job_maintain(struct kl_job *job); /* job_fetch.c */
+int kl_job_probe(struct kl_job *job);    /* job_probe.c */
 int kl_job_describe(struct kl_job *job);
 int kl_job_render(struct kl_job *job);
 int kl_job_detect(struct kl_job *job);
