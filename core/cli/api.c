@@ -37,7 +37,7 @@ static void complain_transport(struct kl_cli *cli, const struct kilter_error *er
 {
     if (err->code == KILTER_E_NOT_FOUND || err->code == KILTER_E_PERMISSION)
         complain_no_daemon(cli, err);
-    else
+    else if (err->code != KILTER_E_CANCELLED) /* whoever interrupted it knows */
         kl_cli_complain(cli, "%s", err->message);
 }
 

@@ -328,7 +328,7 @@ static int wait_for_change(struct kl_cli *cli, int64_t *revision)
 static int watch(struct kl_cli *cli, int (*show)(struct kl_cli *cli, bool *ret_ready))
 {
     struct kilter_arena *whole = cli->arena;
-    int64_t revision = -1;
+    int64_t revision = 0; /* always smaller than the daemon's */
     bool ready = false;
     int r = 0;
     /* An arena for each round: this may run for days. The first wait answers at once with the revision, which

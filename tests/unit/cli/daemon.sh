@@ -158,6 +158,20 @@ run 0 state list edge
 says 'File/motd'
 run 0 reload
 
+# Following shows what is new, and only that; watching shows the state at once and again.
+timeout -s INT 3 "$kilter" events --follow --limit 1 >follow.out 2>&1 &
+follower=$!
+timeout -s INT 3 "$kilter" status --watch -o json >watch.out 2>&1 &
+watcher=$!
+sleep 0.7
+run 0 suspend edge --reason followed
+run 0 resume edge --timeout 30s
+wait "$follower" "$watcher"
+check grep -q followed follow.out
+check [ "$(grep -c 'manifestLoaded' follow.out)" -le 1 ]
+check [ "$(wc -l <watch.out)" -ge 2 ]
+check grep -q '^{"items":' watch.out
+
 # What destroys asks first.
 run 2 delete edge
 says '--yes'
