@@ -20,7 +20,7 @@
 #include "daemon/asked.h"
 #include "daemon/plan.h"
 #include "daemon/policy.h"
-#include "daemon/pool.h"
+#include "pool/pool.h"
 #include "daemon/state.h"
 #include "manifest/manifest.h"
 #include "store/store.h"

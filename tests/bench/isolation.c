@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/paths.h"
-#include "daemon/pool.h"
+#include "pool/pool.h"
 #include "git/tree.h"
 #include "worker/render.h"
 

@@ -15,8 +15,8 @@
  * the process the reaper of what its workers leave behind (PR_SET_CHILD_SUBREAPER);
  * other children of the process must stay in its session, or are taken for such.
  */
-#ifndef KL_DAEMON_POOL_H
-#define KL_DAEMON_POOL_H
+#ifndef KL_POOL_POOL_H
+#define KL_POOL_POOL_H
 
 #include <kilter/plugin.h>
 #include <uv.h>

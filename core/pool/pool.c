@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/pool.h"
+#include "pool/pool.h"
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/random.h"
-#include "daemon/pool_private.h"
+#include "pool/private.h"
 
 #include <sys/prctl.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/clock.h"
-#include "daemon/pool_private.h"
+#include "pool/private.h"
 
 #include <inttypes.h>
 #include <signal.h>

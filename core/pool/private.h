@@ -13,12 +13,12 @@
  * A job is in line, or on exactly one worker, until its outcome is delivered.
  * A worker lives until its process is reaped and its handles are closed.
  */
-#ifndef KL_DAEMON_POOL_PRIVATE_H
-#define KL_DAEMON_POOL_PRIVATE_H
+#ifndef KL_POOL_PRIVATE_H
+#define KL_POOL_PRIVATE_H
 
 #include "base/map.h"
-#include "daemon/pool.h"
-#include "daemon/spawn.h"
+#include "pool/pool.h"
+#include "pool/spawn.h"
 #include "wire/frame.h"
 
 #include <sys/queue.h>

@@ -5,7 +5,7 @@
  */
 #include "base/cleanup.h"
 #include "base/paths.h"
-#include "pool_harness.h"
+#include "harness.h"
 #include "wire/jobs.h"
 
 #include <limits.h>

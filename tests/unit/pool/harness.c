@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "pool_harness.h"
+#include "harness.h"
 
 #include "base/cleanup.h"
 #include "base/clock.h"

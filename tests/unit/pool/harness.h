@@ -8,7 +8,7 @@
 #ifndef TESTS_POOL_HARNESS_H
 #define TESTS_POOL_HARNESS_H
 
-#include "daemon/pool.h"
+#include "pool/pool.h"
 
 #include <check.h>
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The pool with a worker that misbehaves on the wire or dies at chosen moments. */
-#include "pool_harness.h"
+#include "harness.h"
 
 #include "base/clock.h"
-#include "daemon/spawn.h"
+#include "pool/spawn.h"
 
 #include <signal.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
 /* A job before it runs: its record, and its input as frames. */
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "daemon/pool_private.h"
+#include "pool/private.h"
 #include "wire/codec.h"
 
 #define FRAMES_MAX (1u << 30) /* bytes of one job's input */

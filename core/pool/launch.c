@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a worker is started with: its arguments and its environment. */
-#include "daemon/pool_private.h"
+#include "pool/private.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who runs when: limits, priorities, cancelling, recycling, quarantine. */
-#include "pool_harness.h"
+#include "harness.h"
 
 #include "base/clock.h"
 

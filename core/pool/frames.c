@@ -2,7 +2,7 @@
 /* What a worker says and prints: taken apart, counted against its limits, handed on. */
 #include "base/clock.h"
 #include "base/log.h"
-#include "daemon/pool_private.h"
+#include "pool/private.h"
 #include "wire/codec.h"
 
 #include <inttypes.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/clock.h"
 #include "base/log.h"
-#include "daemon/pool_private.h"
+#include "pool/private.h"
 #include "wire/codec.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/spawn.h"
+#include "pool/spawn.h"
 
 #include "base/cleanup.h"
 #include "base/clock.h"

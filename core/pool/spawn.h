@@ -9,8 +9,8 @@
  * containers do not, nor does valgrind). What it leaves behind is adopted (PR_SET_CHILD_SUBREAPER of the
  * caller), recognised by a variable in its environment, and killed too.
  */
-#ifndef KL_DAEMON_SPAWN_H
-#define KL_DAEMON_SPAWN_H
+#ifndef KL_POOL_SPAWN_H
+#define KL_POOL_SPAWN_H
 
 #include <kilter/base.h>
 #include <sys/types.h>
