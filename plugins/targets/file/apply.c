@@ -4,103 +4,13 @@
  * files and links, then removals of these, then of directories from the inside out. Each change is compared with
  * what is there right before its batch, and by the batch once more right before its rename.
  */
-#include "file.h"
+#include "apply.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
-enum phase { DIRECTORIES = 0, FILES = 1, REMOVALS = 2, DIRECTORY_REMOVALS = 3, SETTLED = 4 };
-
-struct job { /* one change */
-    const struct kilter_change *change;
-    size_t index;
-    const struct kilter_value *data; /* its private document */
-    struct kilter_str path;
-    enum kilter_fs_type type;
-    enum phase phase;
-    bool secret, shared;
-    struct file_live live;
-    struct kilter_content *content;
-    struct kilter_str bytes;
-    uint8_t digest[KILTER_SHA256_SIZE]; /* of the wanted content */
-    bool has_digest, queued, done;
-    size_t op;
-    struct file_state state; /* once it is done */
-    enum kilter_result_class outcome;
-};
-
-struct paths { /* sorted, each once, after paths_sort */
-    struct kilter_str *items;
-    size_t count, capacity;
-};
-
-struct apply {
-    struct kilter_call *call;
-    struct file_target *target;
-    const struct kilter_apply_request *request;
-    struct kilter_result_sink *sink;
-    struct job *jobs;
-    struct job **by_path;
-    size_t count;
-    struct paths made;    /* directories that kilter made as parents, then or now */
-    struct paths kept;    /* what other records hold */
-    struct paths failed;  /* directories of this request that could not be made */
-    struct paths emptied; /* made parents of what was removed */
-    struct paths coming;  /* directories of the batch that comes; sorted as they are added */
-    struct kilter_fs_batch *batch;
-    bool deferred; /* a directory waits for another one that is about to take a file's place */
-    bool broken;   /* the sink failed, or memory */
-};
-
-/* --- sets of paths ---------------------------------------------------------------------- */
-static void paths_add(struct apply *apply, struct paths *paths, struct kilter_str path)
-{
-    if (paths->count == paths->capacity) {
-        size_t capacity = paths->capacity ? paths->capacity * 2 : 64;
-        struct kilter_str *items = kilter_arena_calloc(apply->call->arena, capacity, sizeof *items);
-        if (!items) {
-            apply->broken = true;
-            return;
-        }
-        if (paths->count)
-            memcpy(items, paths->items, paths->count * sizeof *items);
-        paths->items = items;
-        paths->capacity = capacity;
-    }
-    paths->items[paths->count++] = path;
-}
-
-static int compare_paths(const void *a, const void *b)
-{
-    return kilter_str_cmp(*(const struct kilter_str *)a, *(const struct kilter_str *)b);
-}
-
-static void paths_sort(struct paths *paths)
-{
-    size_t kept = 0;
-    if (paths->count > 1)
-        qsort(paths->items, paths->count, sizeof *paths->items, compare_paths);
-    for (size_t i = 0; i < paths->count; i++)
-        if (kept == 0 || !kilter_str_eq(paths->items[kept - 1], paths->items[i]))
-            paths->items[kept++] = paths->items[i];
-    paths->count = kept;
-}
-
-static bool paths_have(const struct paths *paths, struct kilter_str path)
-{
-    return paths->count && bsearch(&path, paths->items, paths->count, sizeof path, compare_paths);
-}
-
-static struct kilter_str parent_of(struct kilter_str path)
-{
-    ptrdiff_t slash = kilter_str_rfind(path, '/');
-    return kilter_str_sub(path, 0, slash > 0 ? (size_t)slash : 0);
-}
-
 /* --- results ------------------------------------------------------------------------------ */
-static void give(struct apply *apply, struct job *job, enum kilter_result_class result, const char *message,
-                 const struct kilter_value *attributes)
+void file_give(struct apply *apply, struct job *job, enum kilter_result_class result, const char *message,
+               const struct kilter_value *attributes)
 {
     struct kilter_result out = { .size = sizeof out,
                                  .change = job->index,
@@ -109,20 +19,19 @@ static void give(struct apply *apply, struct job *job, enum kilter_result_class 
                                  .attributes = attributes,
                                  .schema_version = FILE_SCHEMA_VERSION };
     job->phase = SETTLED;
-    job->outcome = result;
     if (result > KILTER_RESULT_UNCHANGED && job->type == KILTER_FS_DIRECTORY) {
-        paths_add(apply, &apply->failed, job->path);
-        paths_sort(&apply->failed);
+        file_paths_add(apply, &apply->failed, job->path);
+        file_paths_sort(&apply->failed);
     }
     if (apply->sink->emit(apply->sink, &out) < 0)
         apply->broken = true;
 }
 
-static void give_error(struct apply *apply, struct job *job, enum kilter_result_class result,
-                       const struct kilter_error *err)
+void file_give_error(struct apply *apply, struct job *job, enum kilter_result_class result,
+                     const struct kilter_error *err)
 {
     struct kilter_str text = kilter_arena_str(apply->call->arena, kilter_str_c(err->message));
-    give(apply, job, result, text.ptr, NULL);
+    file_give(apply, job, result, text.ptr, NULL);
 }
 
 static enum kilter_result_class class_of(const struct kilter_fs_result *result)
@@ -158,8 +67,8 @@ static struct kilter_strs made_parents(struct apply *apply, const struct job *jo
 {
     struct kilter_str found[256];
     size_t count = 0;
-    for (struct kilter_str at = parent_of(job->path); at.len > 0 && count < 256; at = parent_of(at))
-        if (paths_have(&apply->made, at))
+    for (struct kilter_str at = file_parent_of(job->path); at.len > 0 && count < 256; at = file_parent_of(at))
+        if (file_paths_have(&apply->made, at))
             found[count++] = at;
     struct kilter_str *items = kilter_arena_calloc(apply->call->arena, count, sizeof *items);
     for (size_t i = 0; items && i < count; i++)
@@ -175,122 +84,17 @@ static void give_done(struct apply *apply, struct job *job, enum kilter_result_c
     state->secret = job->secret;
     state->shared = job->shared;
     state->created = verb == KILTER_VERB_REPLACE || (verb == KILTER_VERB_CREATE && result == KILTER_RESULT_DONE) ||
-                     file_get_flag(job->data, "created") || paths_have(&apply->made, job->path);
+                     file_get_flag(job->data, "created") || file_paths_have(&apply->made, job->path);
     state->parents = made_parents(apply, job);
     if (job->content && !job->secret)
         state->content_id = job->content->id;
     const struct kilter_value *attributes = file_state_attributes(apply->target, apply->call->arena, state);
     if (!attributes)
         apply->broken = true;
-    give(apply, job, result, message, attributes);
+    file_give(apply, job, result, message, attributes);
 }
 
-/* --- reading a change ------------------------------------------------------------------------ */
-static enum kilter_fs_type type_named(struct kilter_str name)
-{
-    for (int type = KILTER_FS_FILE; type <= KILTER_FS_SYMLINK; type++)
-        if (kilter_str_eq_c(name, kilter_fs_type_name((enum kilter_fs_type)type)))
-            return (enum kilter_fs_type)type;
-    return KILTER_FS_ABSENT;
-}
-
-static enum phase phase_of(const struct job *job)
-{
-    switch (job->change->verb) {
-    case KILTER_VERB_CREATE:
-    case KILTER_VERB_UPDATE:
-    case KILTER_VERB_REPLACE:
-    case KILTER_VERB_ADOPT:
-    case KILTER_VERB_MOVE:
-        return job->type == KILTER_FS_DIRECTORY ? DIRECTORIES : FILES;
-    case KILTER_VERB_DELETE:
-    case KILTER_VERB_FORGET:
-        return job->type == KILTER_FS_DIRECTORY ? DIRECTORY_REMOVALS : REMOVALS;
-    default:
-        return SETTLED;
-    }
-}
-
-static void read_job(struct apply *apply, struct job *job, size_t index)
-{
-    struct kilter_error err = KILTER_ERROR_INIT;
-    job->index = index;
-    job->change = &apply->request->changes[index];
-    job->data = job->change->private_data;
-    job->path = kilter_get_text(job->data, "path");
-    job->type = type_named(kilter_get_text(job->data, "type"));
-    job->secret = file_get_flag(job->data, "secret");
-    job->shared = file_get_flag(job->data, "shared");
-    job->phase = phase_of(job);
-    if (job->change->verb == KILTER_VERB_BLOCKED) {
-        struct kilter_str why = kilter_arena_str(apply->call->arena, job->change->reason);
-        give(apply, job, KILTER_RESULT_BLOCKED, why.ptr, NULL);
-    } else if (job->phase == SETTLED || (job->change->verb == KILTER_VERB_FORGET && !job->path.ptr)) {
-        give(apply, job, job->phase == SETTLED ? KILTER_RESULT_UNCHANGED : KILTER_RESULT_DONE, NULL, NULL);
-    } else if (kilter_fs_check_path(job->path, &err) < 0) {
-        give_error(apply, job, KILTER_RESULT_TERMINAL, &err);
-    } else if (job->change->verb != KILTER_VERB_FORGET && !file_allowed(apply->target, job->path)) {
-        give(apply, job, KILTER_RESULT_TERMINAL, "is outside of what the target's `allow.paths` names", NULL);
-    } else if (job->phase < REMOVALS && job->type == KILTER_FS_ABSENT) {
-        give(apply, job, KILTER_RESULT_STALE, "the plan does not say what it is to be", NULL);
-    }
-}
-
-static int by_job_path(const void *a, const void *b)
-{
-    struct job *const *left = a, *const *right = b;
-    return kilter_str_cmp((*left)->path, (*right)->path);
-}
-
-static int read_jobs(struct apply *apply)
-{
-    size_t count = apply->request->change_count;
-    apply->jobs = kilter_arena_calloc(apply->call->arena, count, sizeof *apply->jobs);
-    apply->by_path = kilter_arena_calloc(apply->call->arena, count, sizeof(struct job *));
-    if (!apply->jobs || !apply->by_path)
-        return kilter_error_set(apply->call->error, KILTER_E_NOMEM, "applying: out of memory");
-    apply->count = count;
-    for (size_t i = 0; i < count; i++) {
-        apply->by_path[i] = &apply->jobs[i];
-        read_job(apply, &apply->jobs[i], i);
-    }
-    qsort(apply->by_path, count, sizeof(struct job *), by_job_path);
-    return KILTER_OK;
-}
-
-static bool is_removed(const struct apply *apply, struct kilter_str path)
-{
-    struct job key = { .path = path }, *pointer = &key;
-    struct job **found = bsearch(&pointer, apply->by_path, apply->count, sizeof(struct job *), by_job_path);
-    return found && (*found)->change->verb == KILTER_VERB_DELETE;
-}
-
-static void read_records(struct apply *apply, struct paths *directories)
-{
-    for (size_t i = 0; i < apply->request->record_count; i++) {
-        struct file_recorded recorded;
-        file_recorded_read(apply->call->arena, &apply->request->records[i], &recorded);
-        if (!recorded.known)
-            continue;
-        paths_add(apply, directories, parent_of(recorded.path));
-        for (size_t p = 0; p < recorded.parents.count; p++)
-            paths_add(apply, &apply->made, recorded.parents.items[p]);
-        if (!is_removed(apply, recorded.path))
-            paths_add(apply, &apply->kept, recorded.path);
-    }
-    for (size_t i = 0; i < apply->count; i++) {
-        struct kilter_strs parents = file_get_texts(apply->call->arena, apply->jobs[i].data, "parents");
-        for (size_t p = 0; p < parents.count; p++)
-            paths_add(apply, &apply->made, parents.items[p]);
-        /* Missing parents are made under temporary names as well, so that any of them may hold one. */
-        for (struct kilter_str at = apply->jobs[i].path; at.len > 0; at = parent_of(at))
-            paths_add(apply, directories, parent_of(at));
-    }
-    paths_sort(&apply->made);
-    paths_sort(&apply->kept);
-    paths_sort(directories);
-}
-
+/* --- leftovers --------------------------------------------------------------------------- */
 /* What an earlier run left when it was killed can only be where files of ours are or were to be. */
 static void sweep(struct apply *apply, const struct paths *directories)
 {
@@ -303,65 +107,6 @@ static void sweep(struct apply *apply, const struct paths *directories)
     if (total)
         kilter_log(apply->call, KILTER_LOG_INFO, "removed %zu temporary entries that an interrupted apply had left",
                    total);
-}
-
-/* --- content ----------------------------------------------------------------------------------- */
-static int open_handle(struct apply *apply, struct job *job, const struct kilter_value *value)
-{
-    struct kilter_content *carried = kilter_content_of(value);
-    if (carried->id.len && apply->call->host->content_open(apply->call, carried->id, &job->content) == KILTER_OK &&
-        job->content)
-        return KILTER_OK;
-    job->content = carried->ops && carried->ops->read ? carried : NULL;
-    return job->content ? KILTER_OK : KILTER_E_NOT_FOUND;
-}
-
-static int decode(struct apply *apply, struct job *job, struct kilter_str text)
-{
-    struct kilter_buf out = KILTER_BUF_INIT((size_t)64 << 20);
-    int code = kilter_base64_decode(&out, text);
-    if (code == KILTER_OK)
-        job->bytes = kilter_arena_str(apply->call->arena, kilter_buf_view(&out));
-    kilter_buf_release(&out);
-    return code == KILTER_OK && !job->bytes.ptr ? KILTER_E_NOMEM : code;
-}
-
-static int find_content(struct apply *apply, struct job *job)
-{
-    const struct kilter_value *handle = kilter_get(job->data, "content");
-    const struct kilter_value *text = kilter_get(job->change->after, "content");
-    const struct kilter_value *encoded = kilter_get(job->change->after, "contentBase64");
-    if (handle && kilter_content_of(handle))
-        return open_handle(apply, job, handle);
-    if (text && kilter_content_of(text))
-        return open_handle(apply, job, text);
-    if (encoded)
-        return decode(apply, job, kilter_text(encoded));
-    job->bytes = kilter_text(text);
-    /* A stored plan keeps no secrets: where one was, its mask is. */
-    if (!job->bytes.ptr || (job->secret && kilter_str_eq_c(job->bytes, KILTER_MASK)))
-        return KILTER_E_NOT_FOUND;
-    return KILTER_OK;
-}
-
-static bool load_content(struct apply *apply, struct job *job)
-{
-    if (job->type != KILTER_FS_FILE)
-        return true;
-    int code = find_content(apply, job);
-    if (code < 0) {
-        give(apply, job, KILTER_RESULT_STALE, "the plan does not hold its content any more; plan again", NULL);
-        return false;
-    }
-    job->has_digest = file_get_hex(job->data, "sha256", job->digest, sizeof job->digest);
-    if (!job->has_digest && !job->content) {
-        struct kilter_sha256 ctx;
-        kilter_sha256_init(&ctx);
-        kilter_sha256_update(&ctx, job->bytes.ptr, job->bytes.len);
-        kilter_sha256_final(&ctx, job->digest);
-        job->has_digest = true;
-    }
-    return true;
 }
 
 /* --- comparing ------------------------------------------------------------------------------------- */
@@ -414,16 +159,17 @@ static bool mark_is_foreign(struct apply *apply, struct job *job)
     struct kilter_str mark = file_live_mark(apply->call, apply->target, &job->live, &possible);
     if (!mark.ptr || is_of_this_installation(apply, mark))
         return false;
-    give(apply, job, KILTER_RESULT_BLOCKED,
-         kilter_arena_printf(apply->call->arena, "belongs to %.*s by its mark " FILE_MARK, KILTER_STR_ARG(mark)),
-         NULL);
+    file_give(
+        apply, job, KILTER_RESULT_BLOCKED,
+        kilter_arena_printf(apply->call->arena, "belongs to %.*s by its mark " FILE_MARK, KILTER_STR_ARG(mark)),
+        NULL);
     return true;
 }
 
 static bool below_any(const struct paths *paths, const struct job *job)
 {
-    for (struct kilter_str at = parent_of(job->path); at.len > 0; at = parent_of(at))
-        if (paths_have(paths, at))
+    for (struct kilter_str at = file_parent_of(job->path); at.len > 0; at = file_parent_of(at))
+        if (file_paths_have(paths, at))
             return true;
     return false;
 }
@@ -461,7 +207,7 @@ static void queue(struct apply *apply, struct job *job, const struct kilter_fs_o
     else
         job->queued = true;
     if (job->type == KILTER_FS_DIRECTORY && job->phase == DIRECTORIES)
-        paths_add(apply, &apply->coming, job->path);
+        file_paths_add(apply, &apply->coming, job->path);
 }
 
 static void queue_write(struct apply *apply, struct job *job)
@@ -490,9 +236,9 @@ static void prepare_adoption(struct apply *apply, struct job *job)
     struct kilter_error err = KILTER_ERROR_INIT;
     bool file = job->type == KILTER_FS_FILE, plain = job->shared || job->type == KILTER_FS_SYMLINK;
     if (file_live_state(apply->target, &job->live, &job->state, &err) < 0) {
-        give_error(apply, job, KILTER_RESULT_TRANSIENT, &err);
+        file_give_error(apply, job, KILTER_RESULT_TRANSIENT, &err);
     } else if (!is_as_wanted(apply, job)) {
-        give(apply, job, KILTER_RESULT_STALE, "is not as wanted any more", NULL);
+        file_give(apply, job, KILTER_RESULT_STALE, "is not as wanted any more", NULL);
     } else if (plain || (file && job->live.entry.nlink > 1)) {
         give_done(apply, job, KILTER_RESULT_DONE, NULL);
     } else {
@@ -511,18 +257,18 @@ static void prepare_write(struct apply *apply, struct job *job)
     struct kilter_error err = KILTER_ERROR_INIT;
     enum kilter_verb verb = job->change->verb;
     if (below_any(&apply->failed, job)) {
-        give(apply, job, KILTER_RESULT_SKIPPED, "the directory that it goes into could not be made", NULL);
+        file_give(apply, job, KILTER_RESULT_SKIPPED, "the directory that it goes into could not be made", NULL);
         return;
     }
     if (file_live_read(apply->call, apply->target, job->path, &job->live, &err) < 0) {
         if (err.code == KILTER_E_CONFLICT && below_any(&apply->coming, job))
             apply->deferred = true;
         else
-            give_error(apply, job, err.code == KILTER_E_CONFLICT ? KILTER_RESULT_BLOCKED : KILTER_RESULT_TRANSIENT,
-                       &err);
+            file_give_error(apply, job,
+                            err.code == KILTER_E_CONFLICT ? KILTER_RESULT_BLOCKED : KILTER_RESULT_TRANSIENT, &err);
         return;
     }
-    if (!load_content(apply, job) || (!job->shared && mark_is_foreign(apply, job)))
+    if (!file_load_content(apply, job) || (!job->shared && mark_is_foreign(apply, job)))
         return;
     if (verb == KILTER_VERB_ADOPT || verb == KILTER_VERB_MOVE) {
         prepare_adoption(apply, job);
@@ -533,16 +279,16 @@ static void prepare_write(struct apply *apply, struct job *job)
     else if (is_as_wanted(apply, job) && file_live_state(apply->target, &job->live, &job->state, NULL) == KILTER_OK)
         give_done(apply, job, KILTER_RESULT_UNCHANGED, NULL);
     else
-        give_error(apply, job, KILTER_RESULT_STALE, &err);
+        file_give_error(apply, job, KILTER_RESULT_STALE, &err);
 }
 
 static void note_emptied(struct apply *apply, const struct job *job)
 {
     struct kilter_strs parents = file_get_texts(apply->call->arena, job->data, "parents");
     for (size_t i = 0; i < parents.count; i++)
-        if (!paths_have(&apply->kept, parents.items[i]) &&
+        if (!file_paths_have(&apply->kept, parents.items[i]) &&
             kilter_fs_check_path(parents.items[i], NULL) == KILTER_OK)
-            paths_add(apply, &apply->emptied, parents.items[i]);
+            file_paths_add(apply, &apply->emptied, parents.items[i]);
 }
 
 /* Only our own mark goes, and nothing else changes. */
@@ -557,7 +303,7 @@ static void prepare_forget(struct apply *apply, struct job *job)
     struct kilter_str mark =
         there ? file_live_mark(apply->call, apply->target, &job->live, &possible) : KILTER_STR_NONE;
     if (!mark.ptr || !is_of_this_installation(apply, mark)) {
-        give(apply, job, KILTER_RESULT_DONE, NULL, NULL);
+        file_give(apply, job, KILTER_RESULT_DONE, NULL, NULL);
         return;
     }
     op.action = KILTER_FS_SET_ATTRIBUTES;
@@ -578,11 +324,11 @@ static void prepare_removal(struct apply *apply, struct job *job)
     int code = file_live_read(apply->call, apply->target, job->path, &job->live, &err);
     if (code == KILTER_E_CONFLICT || (code == KILTER_OK && job->live.entry.type == KILTER_FS_ABSENT)) {
         note_emptied(apply, job);
-        give(apply, job, KILTER_RESULT_UNCHANGED, "was gone already", NULL);
+        file_give(apply, job, KILTER_RESULT_UNCHANGED, "was gone already", NULL);
     } else if (code < 0) {
-        give_error(apply, job, KILTER_RESULT_TRANSIENT, &err);
+        file_give_error(apply, job, KILTER_RESULT_TRANSIENT, &err);
     } else if (file_precondition_holds(apply->target, job->change->preconditions, &job->live, &err) < 0) {
-        give_error(apply, job, KILTER_RESULT_STALE, &err);
+        file_give_error(apply, job, KILTER_RESULT_STALE, &err);
     } else {
         op.action = KILTER_FS_REMOVE;
         op.path = job->path;
@@ -598,18 +344,19 @@ static void finish_removal(struct apply *apply, struct job *job, const struct ki
     if (deleting && result->status == KILTER_OK)
         note_emptied(apply, job);
     if (deleting && result->obstacle == KILTER_FS_NOT_EMPTY)
-        give(apply, job, KILTER_RESULT_DONE, "kept: the directory is not empty; kilter no longer owns it", NULL);
+        file_give(apply, job, KILTER_RESULT_DONE, "kept: the directory is not empty; kilter no longer owns it",
+                  NULL);
     /* A mark that cannot be removed must not keep anybody from forgetting. */
     else if (!deleting && result->status < 0 && result->obstacle != KILTER_FS_STOPPED)
-        give(apply, job, KILTER_RESULT_DONE, result->message, NULL);
+        file_give(apply, job, KILTER_RESULT_DONE, result->message, NULL);
     else
-        give(apply, job, class_of(result), result->message, NULL);
+        file_give(apply, job, class_of(result), result->message, NULL);
 }
 
 static void finish_write(struct apply *apply, struct job *job, const struct kilter_fs_result *result)
 {
     if (result->status < 0) {
-        give(apply, job, class_of(result), result->message, NULL);
+        file_give(apply, job, class_of(result), result->message, NULL);
         return;
     }
     job->state.entry = *result->entry;
@@ -622,8 +369,8 @@ static void finish_write(struct apply *apply, struct job *job, const struct kilt
     }
     struct kilter_str at = job->path;
     for (size_t i = 0; i < result->made_parents; i++) {
-        at = parent_of(at);
-        paths_add(apply, &apply->made, at);
+        at = file_parent_of(at);
+        file_paths_add(apply, &apply->made, at);
     }
     job->done = true;
 }
@@ -637,7 +384,7 @@ static bool ask_stop(void *data)
 static void fail_flush(struct apply *apply, struct job *job, const struct kilter_error *err)
 {
     if (job->phase != SETTLED)
-        give_error(apply, job, KILTER_RESULT_TRANSIENT, err);
+        file_give_error(apply, job, KILTER_RESULT_TRANSIENT, err);
     job->done = false;
 }
 
@@ -683,7 +430,7 @@ static void run_phase(struct apply *apply, enum phase phase)
         if (flushed < 0)
             fail_flush(apply, job, &err);
     }
-    paths_sort(&apply->made);
+    file_paths_sort(&apply->made);
     kilter_fs_batch_free(apply->batch);
     apply->batch = NULL;
 }
@@ -723,7 +470,7 @@ static void give_relocated(struct apply *apply, struct job *job, struct kilter_s
         give_done(apply, job, KILTER_RESULT_DONE,
                   kilter_arena_printf(apply->call->arena, "%.*s is kept: %s", KILTER_STR_ARG(old), why));
     else /* the record goes on naming the old place, so that the next plan comes back to it */
-        give(apply, job, class_of(result), why, NULL);
+        file_give(apply, job, class_of(result), why, NULL);
 }
 
 /* A resource whose path moved: the old place is cleared once the new one is there. */
@@ -763,7 +510,7 @@ static void give_written(struct apply *apply, enum phase phase)
 /* Parents that were made for files that are gone go as well, once they are empty; those that are not stay. */
 static void remove_emptied(struct apply *apply)
 {
-    paths_sort(&apply->emptied);
+    file_paths_sort(&apply->emptied);
     size_t count = apply->emptied.count, index;
     struct file_live *lives = kilter_arena_calloc(apply->call->arena, count, sizeof *lives);
     struct kilter_fs_batch *batch = count && lives ? kilter_fs_batch_new(apply->target->fs, NULL, NULL) : NULL;
@@ -787,10 +534,10 @@ int file_apply(struct kilter_call *call, void *handle, const struct kilter_apply
 {
     struct apply apply = { .call = call, .target = handle, .request = request, .sink = sink };
     struct paths directories = { NULL, 0, 0 };
-    int code = read_jobs(&apply);
+    int code = file_read_jobs(&apply);
     if (code < 0)
         return code;
-    read_records(&apply, &directories);
+    file_read_records(&apply, &directories);
     sweep(&apply, &directories);
     do {
         apply.deferred = false;
