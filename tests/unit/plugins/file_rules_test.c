@@ -165,6 +165,18 @@ START_TEST(a_file_becomes_a_directory_with_files_in_it)
 }
 END_TEST
 
+START_TEST(a_file_becomes_directories_within_each_other)
+{
+    world_sync(&world, DOC("File", "conf", "path: /conf, content: x"));
+    world_sync(&world,
+               DOC("Directory", "conf", "path: /conf") DOC("Directory", "d", "path: /conf/d")
+                   DOC("Directory", "e", "path: /conf/d/e") DOC("File", "in", "path: /conf/d/e/in, content: y"));
+    ck_assert_str_eq(world_read(&world, "conf/d/e/in"), "y");
+    ck_assert_uint_eq(world.row_count, 4);
+    ck_assert_uint_eq(world_leftovers(&world), 0);
+}
+END_TEST
+
 START_TEST(a_directory_is_replaced_only_when_a_person_agrees)
 {
     world_sync(&world, DOC("Directory", "conf", "path: /conf") DOC("File", "in", "path: /conf/in, content: y"));
@@ -398,6 +410,7 @@ TCase *file_rules_case(void)
     tcase_add_test(tests, a_shared_directory_that_kilter_made_goes_when_it_is_empty);
     tcase_add_test(tests, an_existing_file_keeps_its_owner);
     tcase_add_test(tests, a_file_becomes_a_directory_with_files_in_it);
+    tcase_add_test(tests, a_file_becomes_directories_within_each_other);
     tcase_add_test(tests, a_directory_is_replaced_only_when_a_person_agrees);
     tcase_add_test(tests, a_link_becomes_a_file_and_what_it_pointed_to_stays);
     tcase_add_test(tests, the_same_thing_under_another_name_moves_without_a_write);
