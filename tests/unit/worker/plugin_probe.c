@@ -253,11 +253,36 @@ static const struct kilter_config_schema target_schema = {
 static int opened; /* handles so far, to see whether they are kept */
 static struct target_options current;
 
+/* A child that leaves the session and the process group, as daemons do, and has a child itself. */
+static void spawn(struct kilter_call *call)
+{
+    pid_t pids[2];
+    int pipes[2];
+    if (pipe(pipes) < 0)
+        return;
+    pid_t child = fork();
+    if (child == 0) {
+        setsid();
+        pids[0] = getpid();
+        pids[1] = fork();
+        if (pids[1] && write(pipes[1], pids, sizeof pids) < 0)
+            _exit(1);
+        for (;;)
+            pause();
+    }
+    if (child > 0 && read(pipes[0], pids, sizeof pids) == sizeof pids)
+        kilter_log(call, KILTER_LOG_INFO, "%d %d", (int)pids[0], (int)pids[1]);
+    close(pipes[0]);
+    close(pipes[1]);
+}
+
 static int target_open(struct kilter_call *call, const void *options, const void *allow, void **ret_handle)
 {
-    (void)call, (void)allow;
+    (void)allow;
     memcpy(&current, options, sizeof current);
     opened++;
+    if (kilter_str_eq_c(current.act, "spawn"))
+        spawn(call);
     *ret_handle = &current;
     return 0;
 }

@@ -62,6 +62,44 @@ START_TEST(a_worker_that_hangs_in_a_plugin_ends_with_its_socket_too)
 }
 END_TEST
 
+static bool is_gone(pid_t pid)
+{
+    char path[64], line[256] = "";
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    for (int i = 0; i < 500; i++) {
+        FILE *file = fopen(path, "r"); /* an orphan that nobody reaps stays a zombie */
+        bool gone = !file || !fgets(line, sizeof line, file) || strstr(line, ") Z");
+        if (file)
+            fclose(file);
+        if (gone)
+            return true;
+        usleep(10000);
+    }
+    return false;
+}
+
+START_TEST(what_a_plugin_started_ends_with_the_worker_wherever_it_went)
+{
+    char arguments[8192];
+    int first = 0, second = 0;
+    struct worker *worker = worker_start("apply", NULL);
+    snprintf(arguments, sizeof arguments,
+             "{verb: identity, plugin: {name: needy, file: %s}, target: x, owner: o, options: {act: spawn}}",
+             build_path("tests/plugins/needy.so"));
+    struct answer answer = worker_run(worker, arguments, NULL);
+    ck_assert_int_eq(answer_status(&answer), 0);
+    ck_assert_int_eq(sscanf(text_at(answer.logs, "0.message"), "%d %d", &first, &second), 2);
+    ck_assert_int_eq(kill(first, 0), 0);
+    ck_assert_int_eq(kill(second, 0), 0);
+    close(worker->socket);
+    worker->socket = -1;
+    ck_assert_int_ne(end_of(worker), -1);
+    ck_assert(is_gone(first));
+    ck_assert(is_gone(second));
+    worker_stop(worker);
+}
+END_TEST
+
 START_TEST(a_worker_ends_with_its_parent)
 {
     const char *dir = make_dir();
@@ -79,18 +117,7 @@ START_TEST(a_worker_ends_with_its_parent)
     }
     ck_assert_int_gt(read(pipes[0], &worker_pid, sizeof worker_pid), 0);
     waitpid(daemon, NULL, 0);
-    int gone = -1;
-    for (int i = 0; i < 500 && gone < 0; i++) {
-        char path[64], line[64] = "";
-        snprintf(path, sizeof path, "/proc/%d/stat", (int)worker_pid);
-        FILE *file = fopen(path, "r"); /* an orphan that nobody reaps stays a zombie */
-        if (!file || !fgets(line, sizeof line, file) || strstr(line, ") Z"))
-            gone = 0;
-        if (file)
-            fclose(file);
-        usleep(10000);
-    }
-    ck_assert_int_eq(gone, 0);
+    ck_assert(is_gone(worker_pid));
     close(pipes[0]);
     close(pipes[1]);
     remove_dir(dir);
@@ -154,6 +181,7 @@ Suite *process_suite(void)
     tcase_set_timeout(tests, 30);
     tcase_add_test(tests, an_idle_worker_ends_with_its_socket);
     tcase_add_test(tests, a_worker_that_hangs_in_a_plugin_ends_with_its_socket_too);
+    tcase_add_test(tests, what_a_plugin_started_ends_with_the_worker_wherever_it_went);
     tcase_add_test(tests, a_worker_ends_with_its_parent);
     tcase_add_test(tests, a_peer_that_talks_nonsense_is_left);
     tcase_add_test(tests, it_does_not_start_without_a_socket_or_a_role);
