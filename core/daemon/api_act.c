@@ -58,7 +58,7 @@ static void answer_end(struct kl_wait *wait, const struct kl_app_state *app)
         answer(request, app, outcome, app->message, NULL);
         return;
     }
-    if (app->phase == KL_PHASE_FAILED || app->decision.blocked)
+    if (app->phase == KL_PHASE_FAILED || app->reason == KL_REASON_HEALTH_FAILED || app->decision.blocked)
         outcome = "failed";
     else if (app->phase == KL_PHASE_WAITING)
         outcome = "waiting";
