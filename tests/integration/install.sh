@@ -12,6 +12,14 @@ unset LD_LIBRARY_PATH KILTER_PLUGIN_PATH KILTER_WORKER CPATH LIBRARY_PATH
 
 rule 'cmake --install puts everything below one prefix, which can be moved afterwards'
 cmake --install "$KILTER_BUILD_DIR" --prefix "$work/staged" >"$work/install.log" || fail "$(cat "$work/install.log")"
+unit=$work/staged/lib/systemd/system/kilterd.service
+expect_has "$(cat "$unit")" "ExecStart=$work/staged/bin/kilterd --manifest /etc/kilter/kilter.yaml"
+if command -v systemd-analyze >/dev/null; then
+    # It warns with exit status 0; a good unit says nothing at all.
+    expect -z "$(systemd-analyze verify --man=no "$unit" 2>&1)"
+else
+    echo '  skipped: systemd-analyze verify, which is not installed'
+fi
 mkdir "$work/opt"
 mv "$work/staged" "$prefix"
 PATH=$prefix/bin:$PATH
@@ -22,6 +30,7 @@ expect_has "$(kilter version)" kilter
 for name in files yaml file; do
     expect_has "$(kilter plugin list)" "$name"
 done
+expect_has "$(kilter validate "$(find "$prefix/share/doc" -name kilter.yaml)")" '1 app'
 for page in man1/kilter.1 man5/kilter.yaml.5 man8/kilterd.8; do
     expect -f "$prefix/share/man/$page"
 done
