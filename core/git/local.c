@@ -85,8 +85,11 @@ int kl_local_transfer(struct kl_conn *conn, struct kl_mirror *mirror, const git_
     if (status < 0)
         return status;
     if (git_commit_lookup(&found, source, commit) < 0)
-        return kl_conn_fail(conn, KILTER_E_NOT_FOUND, "%s has no commit %.12s", conn->masked,
-                            git_oid_tostr_s(commit));
+        return conn->request->kind == KL_FETCH_COMMIT
+                   ? kl_conn_fail(conn, KILTER_E_NOT_FOUND, "%s has no commit %s", conn->masked,
+                                  git_oid_tostr_s(commit))
+                   : kl_conn_fail(conn, KILTER_E_INVALID, "%.*s of %s names no commit",
+                                  KILTER_STR_ARG(conn->request->ref), conn->masked);
     if (!kl_mirror_path(mirror->dir, "objects/pack", path))
         return kl_conn_fail(conn, KILTER_E_LIMIT, "the mirror's path is too long");
     if (git_revwalk_new(&walk, source) == 0 && git_revwalk_push(walk, commit) == 0 &&

@@ -170,6 +170,16 @@ refused "connection cut in the pack" 'broke off|not whole|SSL|unexpected' \
 fetched "and the next try recovers" "$base/git/app.git" branch main "$work/m10" "$trust"
 refused "more than the limit" 'sends more than 5000 bytes' "$base/git/app.git" branch main "$work/m11" "$trust" max=5000
 
+# --- a long negotiation ---------------------------------------------------------------------------------
+# Much history that the server does not have, so that finding common ground takes many rounds.
+diverge app lost
+fetched "400 commits" "$base/git/app.git" branch lost "$work/m20" "$trust"
+lost=$(value commit)
+undiverge app lost
+fetched "a negotiation of many rounds" "$base/git/app.git" branch main "$work/m20" "$trust" "known=$lost"
+has "commit=$id"
+has "forced=1"
+
 # --- a proxy -----------------------------------------------------------------------------------------------
 cat >"$work/proxy" <<PROXY
 #!/bin/bash

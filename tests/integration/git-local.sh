@@ -39,6 +39,9 @@ has "fetched=1"
 fetched "a mirror whose pack was emptied is made whole" "$url" branch main "$mirror"
 git -C "$mirror" cat-file -e "$id^{tree}" || fail "the commit is not whole"
 refused "no repository" 'is no Git repository' "file://$work/none" branch main "$work/m1"
+git -C "$work/app" tag of-a-tree "$id^{tree}"
+git -C "$work/app" push -q origin of-a-tree
+refused "tag that names no commit" 'names no commit' "$url" tag of-a-tree "$work/m1"
 refused "relative path" 'is no repository' "srv/app.git" branch main "$work/m1"
 
 # --- upkeep ----------------------------------------------------------------------------------------------
@@ -74,6 +77,19 @@ git -C "$mirror" cat-file -e "$big" 2>/dev/null && fail "an unpinned commit stay
 git -C "$mirror" cat-file -e "$id^{tree}" || fail "the wanted commit is gone"
 git -C "$mirror" fsck --full >/dev/null 2>&1 || fail "the mirror is not whole after maintain"
 fetched "fetching goes on" "$url" branch main "$mirror"
+
+# --- several at once ------------------------------------------------------------------------------------------
+for i in 1 2 3 4 5; do
+    commit app "several/$i" "$i"
+    for j in 1 2 3; do
+        "$tool" fetch "$url" branch main "$mirror" >/dev/null 2>"$work/several-$j" || echo "$j" >>"$work/several-failed" &
+    done
+    "$tool" maintain "$mirror" "$id" >/dev/null 2>"$work/several-m" || echo m >>"$work/several-failed"
+    wait
+done
+[ ! -e "$work/several-failed" ] || fail "of several at once some failed: $(cat "$work"/several-[123m])"
+fetched "several fetches and upkeep at once" "$url" branch main "$mirror" "known=$id"
+has "moved=0"
 
 # --- kills -------------------------------------------------------------------------------------------------
 for i in $(seq 30); do

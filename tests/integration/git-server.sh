@@ -106,6 +106,22 @@ commit() {
     id=$(git -C "$work/$1" rev-parse HEAD)
 }
 
+# diverge NAME BRANCH: pushes a branch of 400 commits that share nothing with the others.
+diverge() {
+    local _
+    for _ in $(seq 400); do
+        printf 'commit refs/heads/long\ncommitter Ana <ana@example.com> 1700000000 +0000\ndata 1\nx\n'
+    done | git -C "$work/$1" fast-import --quiet --force
+    git -C "$work/$1" push -q origin "+long:refs/heads/$2"
+    git -C "$work/$1" branch -qD long
+}
+
+# undiverge NAME BRANCH: the server forgets it.
+undiverge() {
+    git -C "$work/$1" push -q origin ":refs/heads/$2"
+    git -C "$work/srv/$1.git" gc -q --prune=now
+}
+
 # --- ports ----------------------------------------------------------------------------------
 next_port=$((20000 + (($$ * 37) + RANDOM) % 12000))
 free_port() {
@@ -268,6 +284,10 @@ COMMAND
     echo "[127.0.0.1]:$ssh_port $(cut -d' ' -f1,2 "$work/other_host_key.pub")" >"$work/changed_hosts"
     echo "example.com $(cut -d' ' -f1,2 "$work/host_key.pub")" >"$work/no_hosts"
     ssh_url="ssh://$user@127.0.0.1:$ssh_port$work/srv"
+    # An account without a shell, or a locked one, cannot log in whatever we do.
+    ssh -F none -o BatchMode=yes -o UserKnownHostsFile="$work/known_hosts" -o IdentityFile="$work/key" \
+        -p "$ssh_port" -l "$user" 127.0.0.1 true 2>"$work/ssh.log" </dev/null ||
+        skip "sshd does not let $user in: $(cat "$work/ssh.log")"
     : >"$work/requests"
 }
 

@@ -50,6 +50,15 @@ find / -xdev -maxdepth 2 -name pwned 2>/dev/null | grep -q . && fail "a path ran
 fetched "key with the line ends of another system and without the last one" "$ssh_url/app.git" branch main "$mirror" \
     "$hosts" "identity=$(sed 's/$/\r/' "$work/key")"
 
+# Much history that the server does not have, so that finding common ground takes many rounds.
+diverge app lost
+fetched "400 commits" "$ssh_url/app.git" branch lost "$work/m20" "$hosts" "$key"
+lost=$(value commit)
+undiverge app lost
+fetched "a negotiation of many rounds" "$ssh_url/app.git" branch main "$work/m20" "$hosts" "$key" "known=$lost"
+has "commit=$id"
+has "forced=1"
+
 # --- refusals ---------------------------------------------------------------------------------
 refused "unknown host key" 'host key of 127.0.0.1 is unknown; .*ssh-keyscan -p' \
     "$ssh_url/app.git" branch main "$work/m2" "knownHosts@$work/no_hosts" "$key"
