@@ -172,6 +172,12 @@ check [ "$(grep -c 'manifestLoaded' follow.out)" -le 1 ]
 check [ "$(wc -l <watch.out)" -ge 2 ]
 check grep -q '^{"items":' watch.out
 
+# The API's answers are as its description says.
+if python3 -c 'import yaml' 2>/dev/null; then
+    check python3 "$KILTER_SOURCE_DIR/tests/unit/cli/openapi.py" "$KILTER_SOURCE_DIR/docs/reference/openapi.yaml" \
+        "$KILTER_SOCKET" edge
+fi
+
 # What destroys asks first.
 run 2 delete edge
 says '--yes'
