@@ -75,7 +75,7 @@ END_TEST
 static bool mount_small(const char *at)
 {
     ck_assert_int_eq(mkdir(world_path(&world, at), 0755), 0);
-    if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+    if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", "", MS_REC | MS_PRIVATE, NULL) < 0)
         return false;
     bool mounted = mount("tmpfs", world_path(&world, at), "tmpfs", 0, "size=64k,mode=0755") == 0;
     world_reopen(&world, NULL); /* the root of before is one of the namespace of before */
@@ -104,7 +104,7 @@ START_TEST(a_read_only_filesystem_is_named)
 {
     if (!mount_small("small"))
         return;
-    ck_assert_int_eq(mount("none", world_path(&world, "small"), NULL, MS_REMOUNT | MS_RDONLY, NULL), 0);
+    ck_assert_int_eq(mount("none", world_path(&world, "small"), "", MS_REMOUNT | MS_RDONLY, NULL), 0);
     world_sync(&world, "apiVersion: file.kilter.dev/v1\nkind: File\nmetadata: {name: f}\n"
                        "spec: {path: /small/f, content: x}\n");
     ck_assert_int_eq(world_result(&world, "f")->result, KILTER_RESULT_BLOCKED);
@@ -118,8 +118,7 @@ START_TEST(a_file_that_something_is_mounted_over_is_named)
 {
     world_write(&world, "f", "below");
     world_write(&world, "other", "above");
-    if (!mount_small("small") ||
-        mount(world_path(&world, "other"), world_path(&world, "f"), NULL, MS_BIND, NULL) < 0)
+    if (!mount_small("small") || mount(world_path(&world, "other"), world_path(&world, "f"), "", MS_BIND, NULL) < 0)
         return;
     world_want(&world, doc);
     world_plan(&world, false);

@@ -239,6 +239,7 @@ START_TEST(sweeping_takes_what_the_dead_left_and_spares_the_living)
         struct kilter_fs *own;
         struct kilter_fs_op op = write_op("/f", "x");
         if (kilter_fs_open(kilter_str_c(world.root), 0, &own, NULL) == KILTER_OK) {
+            kilter_fs_close(fs);
             fs = own;
             syscalls_kill_at(5);
             run_one(&op);
