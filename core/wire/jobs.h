@@ -65,7 +65,12 @@
  *           effects?, private?, diff?: [{path, before?, after?}] and text?: unified diffs, both made by the host in
  *           the worker with secrets masked, noPrune?: bool, force?: bool}
  * result   {kind: result, change: index, result, message, attributes?, schemaVersion, tainted, retryAfterMs}
- * Enumerations travel as the lower-case words of their names: "create", "owned", "stale".
+ * Enumerations travel as the lower-case words of their names: "create", "owned", "stale"; flags as their number.
+ * A change's `index` is its place in the plan, which afterChanges of others name. A result's `change` is the place
+ * among the changes of its own job, and afterChanges that are not in that job count as applied.
+ * The asked items of a render come for a failed one too: it is worth another try when one of their answers moves.
+ * A plugin that breaks the contract ends its job with KILTER_E_INTERNAL and "defect of the plugin NAME: its CALLBACK
+ * callback ...".
  */
 #ifndef KL_WIRE_JOBS_H
 #define KL_WIRE_JOBS_H

@@ -110,7 +110,6 @@ START_TEST(a_worker_ends_with_its_parent)
     if (daemon == 0) {
         const char *const more[] = { "--read", dir, NULL };
         struct worker *worker = worker_start("render", more);
-        dup(worker->socket); /* stays open in nobody: only the parent's death tells */
         hang(worker, dir);
         ck_assert_int_gt(write(pipes[1], &worker->pid, sizeof worker->pid), 0);
         kill(getpid(), SIGKILL);
