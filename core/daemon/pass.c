@@ -82,6 +82,7 @@ static void free_owned(void *owned)
 static void destroy_pass(struct kl_pass *pass)
 {
     kl_map_release(&pass->owned, free_owned);
+    kl_map_release(&pass->takers, free_owned);
     kl_artifact_unref(pass->artifact);
     kl_artifact_unref(pass->rendering);
     if (!pass->plan_shown)
@@ -310,11 +311,21 @@ bool kl_pass_stops(struct kl_pass *pass)
     return true;
 }
 
+/* Between two looks: no job runs. */
+static bool waits_for_health(const struct kl_pass *pass)
+{
+    return pass->health_timer_open && uv_is_active((const uv_handle_t *)&pass->health_timer);
+}
+
 void kl_pass_cancel(struct kl_pass *pass)
 {
     pass->cancelled = true;
-    if (pass->job)
+    if (waits_for_health(pass)) {
+        uv_timer_stop(&pass->health_timer);
+        kl_pass_stops(pass);
+    } else if (pass->job) {
         kl_job_cancel(pass->job);
+    }
 }
 
 void kl_pass_meet(struct kl_pass *pass, const struct kl_wish *wish)
@@ -327,7 +338,7 @@ void kl_pass_meet(struct kl_pass *pass, const struct kl_wish *wish)
     if (!newer && pass->app->phase == KL_PHASE_APPLYING)
         return; /* it is doing what the wish would do; the next pass looks again */
     pass->superseded = true;
-    if (pass->health_timer_open && uv_is_active((uv_handle_t *)&pass->health_timer)) {
+    if (waits_for_health(pass)) {
         uv_timer_stop(&pass->health_timer);
         kl_pass_stops(pass);
     } else if (pass->job && pass->app->phase != KL_PHASE_APPLYING) {

@@ -69,6 +69,7 @@ struct kl_pass {
     bool aside;      /* at another commit than the wanted one, or with other rules: of no meaning for the app's state */
     struct kl_decision decision;
 
+    struct kl_map takers;      /* claim -> struct kl_owned of the change that takes it */
     struct kl_planned **order; /* the changes to apply, waves in order, deletions last */
     size_t order_count, wave_begin, wave_end;
     bool *answered; /* of the wave */
@@ -96,7 +97,7 @@ struct kl_pass {
 void kl_pass_begin(struct kl_app_state *app);
 /* A wish came while the pass runs: newer input supersedes it. */
 void kl_pass_meet(struct kl_pass *pass, const struct kl_wish *wish);
-/* Ends it as soon as possible; for an app that closes. */
+/* Ends it as soon as possible, maybe at once; for an app that closes or is removed. */
 void kl_pass_cancel(struct kl_pass *pass);
 
 /* Answers the plans that wait, for an app that closes. */

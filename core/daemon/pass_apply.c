@@ -49,13 +49,28 @@ static struct kilter_str directives_json(const struct kl_planned *planned)
     return planned->no_prune ? KILTER_STR("{\"noPrune\":true}") : KILTER_STR("{}");
 }
 
+/* One claim, one record: what goes has given up what another change takes, as when a file becomes a link. */
+static const struct kilter_str *kept_claims(const struct kl_pass *pass, const struct kl_owned *owned, size_t *ret_count)
+{
+    struct kilter_str *kept = kilter_arena_calloc(pass->arena, owned->claim_count + 1, sizeof *kept);
+    *ret_count = kept ? 0 : owned->claim_count;
+    for (size_t i = 0; kept && i < owned->claim_count; i++) {
+        const struct kl_owned *taker = kl_map_get(&pass->takers, owned->claims[i]);
+        if (!taker || taker == owned || taker->gone)
+            kept[(*ret_count)++] = owned->claims[i];
+    }
+    return kept ? kept : owned->claims;
+}
+
 static void put_record(struct kl_pass *pass, struct kl_txn *txn, const struct kl_owned *owned)
 {
+    size_t claim_count;
+    const struct kilter_str *claims = kept_claims(pass, owned, &claim_count);
     struct kl_record_row row = {
         .app = pass->app->id,
         .id = owned->id,
-        .claims = owned->claims,
-        .claim_count = owned->claim_count,
+        .claims = claims,
+        .claim_count = claim_count,
         .status = owned->status,
         .schema_version = owned->schema_version,
         .attributes = owned->attributes,
@@ -94,6 +109,9 @@ static int intend(struct kl_pass *pass, struct kl_planned *planned, struct kl_tx
         owned->claims = change->claims;
         owned->claim_count = change->claim_count;
         owned->directives = directives_json(planned);
+        for (size_t i = 0; i < change->claim_count; i++)
+            if (kl_map_put(&pass->takers, change->claims[i], owned, NULL) < 0)
+                return KILTER_E_NOMEM;
     }
     owned->status = goes_last(planned) ? KILTER_RECORD_DELETING : KILTER_RECORD_PENDING;
     put_record(pass, txn, owned);
@@ -116,20 +134,28 @@ static void on_intents(void *data, const struct kilter_error *err, struct kl_txn
     }
 }
 
+/* Those that go come last, when it is known which claims are taken. */
+static int intend_all(struct kl_pass *pass, struct kl_txn *txn)
+{
+    int rc = 0;
+    for (int last = 0; last < 2; last++)
+        for (size_t i = 0; i < pass->plan->count && rc == 0; i++) {
+            struct kl_planned *planned = &pass->plan->changes[i];
+            if (planned->disposition != KL_DISPOSE_APPLY || goes_last(planned) != (last == 1))
+                continue;
+            pass->order[pass->order_count++] = planned;
+            rc = intend(pass, planned, txn);
+        }
+    return rc;
+}
+
 void kl_pass_apply_begin(struct kl_pass *pass)
 {
     struct kl_app_state *app = pass->app;
     struct kl_txn *txn = kl_txn_new(app->engine->store);
     pass->order = calloc(pass->decision.apply, sizeof *pass->order);
     pass->answered = calloc(pass->decision.apply, sizeof *pass->answered);
-    int rc = pass->order && pass->answered ? 0 : KILTER_E_NOMEM;
-    for (size_t i = 0; i < pass->plan->count && rc == 0; i++) {
-        struct kl_planned *planned = &pass->plan->changes[i];
-        if (planned->disposition != KL_DISPOSE_APPLY)
-            continue;
-        pass->order[pass->order_count++] = planned;
-        rc = intend(pass, planned, txn);
-    }
+    int rc = pass->order && pass->answered ? intend_all(pass, txn) : KILTER_E_NOMEM;
     if (rc < 0) {
         kl_txn_free(txn);
         kl_pass_fail(pass, KL_REASON_APPLY_FAILED, true, NULL, NULL, "out of memory");
