@@ -104,7 +104,7 @@ static void on_hold(struct kl_request *request, void *data)
     kl_request_on_gone(request, on_gone, data);
 }
 
-/* Two lines, 100 ms apart. */
+/* Two lines, 400 ms apart. */
 static void on_second_line(struct kl_request *request, void *data)
 {
     (void)data;
@@ -118,7 +118,7 @@ static void on_lines(struct kl_request *request, void *data)
     if (kl_request_stream_begin(request, 200, "application/jsonl", NULL) < 0)
         return;
     kl_request_stream_write(request, KILTER_STR("{\"line\":1}\n"));
-    kl_request_deadline(request, 100, on_second_line, NULL);
+    kl_request_deadline(request, 400, on_second_line, NULL);
 }
 
 /* More than a slow reader may leave unread. */
