@@ -17,13 +17,15 @@ tool=${KILTER_BUILD_DIR:?}/tests/git_fetch_tool
 work=$(mktemp -d)
 pids=()
 finish() {
-    local status=$? pid
+    local status=$? pid children
     trap - EXIT
     for pid in "${pids[@]}"; do
-        # Servers fork a child for each connection.
-        kill -- $(ps -o pid= --ppid "$pid") "$pid" 2>/dev/null
+        # Servers fork a child for each connection, which may outlive them.
+        children=$(ps -o pid= --ppid "$pid")
+        kill "$pid" 2>/dev/null
+        wait "$pid" 2>/dev/null
+        [ -z "$children" ] || kill $children 2>/dev/null
     done
-    wait 2>/dev/null
     if [ $status -ne 0 ] && [ $status -ne 77 ]; then
         tail -n 20 "$work"/*.log 2>/dev/null
     fi
