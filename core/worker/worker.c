@@ -194,20 +194,16 @@ static const struct {
     unsigned roles; /* bits of enum kl_worker_role */
     int (*run)(struct kl_job *job);
 } verbs[] = {
-    { "fetch", 1u << KL_WORKER_FETCH, kl_job_fetch },
-    { "maintain", 1u << KL_WORKER_FETCH, kl_job_maintain },
-    { "probe", 1u << KL_WORKER_FETCH, kl_job_probe },
-    { "describe", 1u << KL_WORKER_INSPECT, kl_job_describe },
-    { "render", 1u << KL_WORKER_RENDER, kl_job_render },
-    { "detect", 1u << KL_WORKER_RENDER, kl_job_detect },
-    { "identity", 1u << KL_WORKER_APPLY, kl_job_target },
-    { "plan", 1u << KL_WORKER_APPLY, kl_job_target },
-    { "apply", 1u << KL_WORKER_APPLY, kl_job_target },
-    { "health", 1u << KL_WORKER_APPLY, kl_job_target },
-    { "refresh", 1u << KL_WORKER_APPLY, kl_job_target },
-    { "import", 1u << KL_WORKER_APPLY, kl_job_target },
+    { "fetch", 1u << KL_WORKER_FETCH, kl_job_fetch },     { "maintain", 1u << KL_WORKER_FETCH, kl_job_maintain },
+    { "probe", 1u << KL_WORKER_FETCH, kl_job_probe },     { "describe", 1u << KL_WORKER_INSPECT, kl_job_describe },
+    { "render", 1u << KL_WORKER_RENDER, kl_job_render },  { "detect", 1u << KL_WORKER_RENDER, kl_job_detect },
+    { "identity", 1u << KL_WORKER_APPLY, kl_job_target }, { "plan", 1u << KL_WORKER_APPLY, kl_job_target },
+    { "apply", 1u << KL_WORKER_APPLY, kl_job_target },    { "health", 1u << KL_WORKER_APPLY, kl_job_target },
+    { "refresh", 1u << KL_WORKER_APPLY, kl_job_target },  { "import", 1u << KL_WORKER_APPLY, kl_job_target },
     { "watch", 1u << KL_WORKER_APPLY, kl_job_target },
 };
+
+#define FETCH_NEEDS (KILTER_NEED_NETWORK | KILTER_NEED_EXEC | KILTER_NEED_FILESYSTEM)
 
 static int run_verb(struct kl_job *job)
 {
@@ -217,7 +213,9 @@ static int run_verb(struct kl_job *job)
         if (!(verbs[i].roles & 1u << job->worker->role))
             return kilter_error_set(&job->error, KILTER_E_INVALID, "a worker of this role does no %s",
                                     verbs[i].verb);
-        return verbs[i].run(job);
+        /* Fetching takes network, programs and files; what it never takes is refused all the same. */
+        int rc = job->worker->role == KL_WORKER_FETCH ? kl_worker_confine(job, FETCH_NEEDS) : 0;
+        return rc < 0 ? rc : verbs[i].run(job);
     }
     return kilter_error_set(&job->error, KILTER_E_UNSUPPORTED, "unknown verb \"%.*s\"", KILTER_STR_ARG(job->verb));
 }

@@ -99,6 +99,16 @@ START_TEST(a_worker_confined_for_one_plugin_refuses_another_that_needs_more)
 }
 END_TEST
 
+START_TEST(a_fetching_worker_has_a_filter_too)
+{
+    char text[64];
+    struct worker *worker = worker_start("fetch", NULL);
+    worker_run(worker, "{verb: fetch, url: 'file:///nonexistent/repository'}", NULL);
+    ck_assert_str_eq(status_of(worker->pid, "Seccomp:", text), "2");
+    worker_stop(worker);
+}
+END_TEST
+
 Suite *sandbox_suite(void)
 {
     Suite *suite = suite_create("sandbox");
@@ -107,6 +117,7 @@ Suite *sandbox_suite(void)
     tcase_add_test(tests, a_renderer_reads_the_mirrors_and_does_nothing_else);
     tcase_add_test(tests, every_worker_has_no_new_privileges_and_a_filter);
     tcase_add_test(tests, a_worker_confined_for_one_plugin_refuses_another_that_needs_more);
+    tcase_add_test(tests, a_fetching_worker_has_a_filter_too);
     suite_add_tcase(suite, tests);
     return suite;
 }
