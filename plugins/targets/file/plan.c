@@ -53,13 +53,25 @@ static struct past *past_of(const struct plan *plan, const struct kilter_id *id)
     return NULL;
 }
 
-static struct past *past_at(const struct plan *plan, struct kilter_str path)
+/* The first of the records at a path, of which there may be several after an apply that was interrupted. */
+static size_t first_past_at(const struct plan *plan, struct kilter_str path)
 {
-    struct past key = { .path = path }, *pointer = &key;
-    struct past **found = plan->by_path_count ? bsearch(&pointer, plan->by_path, plan->by_path_count,
-                                                        sizeof *plan->by_path, by_past_path)
-                                              : NULL;
-    return found ? *found : NULL;
+    size_t low = 0, high = plan->by_path_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (kilter_str_cmp(plan->by_path[middle]->path, path) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static struct past *next_past_at(const struct plan *plan, struct kilter_str path, size_t *at)
+{
+    if (*at >= plan->by_path_count || !kilter_str_eq(plan->by_path[*at]->path, path))
+        return NULL;
+    return plan->by_path[(*at)++];
 }
 
 static struct entry *entry_at(const struct plan *plan, struct kilter_str path)
@@ -174,10 +186,22 @@ static void match(struct plan *plan)
             past->matched = true;
     }
     for (size_t i = 0; i < plan->entry_count; i++) {
-        struct past *past = past_at(plan, plan->entries[i].wanted.path);
-        if (past && !past->matched && !past->heir && !plan->entries[i].wanted.problem)
-            past->heir = &plan->entries[i];
+        struct entry *entry = &plan->entries[i];
+        size_t at = first_past_at(plan, entry->wanted.path);
+        for (struct past *past; !entry->wanted.problem && (past = next_past_at(plan, entry->wanted.path, &at));)
+            if (!past->matched && !past->heir)
+                past->heir = entry;
     }
+}
+
+static struct past *inherited_by(const struct plan *plan, const struct entry *entry)
+{
+    size_t at = first_past_at(plan, entry->wanted.path);
+    struct past *past;
+    do
+        past = next_past_at(plan, entry->wanted.path, &at);
+    while (past && past->heir != entry);
+    return past;
 }
 
 /* --- emitting ----------------------------------------------------------------------------- */
@@ -303,9 +327,8 @@ static int plan_entry(struct plan *plan, struct entry *entry)
     struct kilter_error err = KILTER_ERROR_INIT;
     struct view view = { .entry = entry, .wanted = &entry->wanted, .reason = "" };
     view.past = past_of(plan, &entry->wanted.resource->id);
-    struct past *taken = past_at(plan, entry->wanted.path);
-    if (!view.past && taken && taken->heir == entry)
-        view.past = taken;
+    if (!view.past)
+        view.past = inherited_by(plan, entry);
     view.recorded = view.past ? &view.past->recorded : NULL;
     if (entry->wanted.problem)
         return emit_blocked(plan, &view, entry->wanted.problem);

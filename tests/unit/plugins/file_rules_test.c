@@ -217,6 +217,22 @@ START_TEST(the_same_thing_under_another_name_moves_without_a_write)
 }
 END_TEST
 
+START_TEST(what_took_a_files_place_is_not_removed_with_the_old_record_after_a_kill)
+{
+    world_sync(&world, DOC("File", "f", "path: /f, content: x"));
+    world_want(&world, DOC("Symlink", "l", "path: /f, target: y"));
+    world_plan(&world, false);
+    world_mark_pending(&world);
+    world_plan(&world, false);
+    ck_assert_int_eq(world_change(&world, "f")->verb, KILTER_VERB_FORGET);
+    world_apply(&world);
+    ck_assert_int_eq(world_result(&world, "l")->result, KILTER_RESULT_DONE);
+    world_sync(&world, DOC("Symlink", "l", "path: /f, target: y"));
+    ck_assert(world_there(&world, "f"));
+    ck_assert_uint_eq(world.row_count, 1);
+}
+END_TEST
+
 START_TEST(another_path_is_written_before_the_old_one_is_removed)
 {
     world_sync(&world, DOC("File", "f", "path: /a/f, content: x"));
@@ -414,6 +430,7 @@ TCase *file_rules_case(void)
     tcase_add_test(tests, a_directory_is_replaced_only_when_a_person_agrees);
     tcase_add_test(tests, a_link_becomes_a_file_and_what_it_pointed_to_stays);
     tcase_add_test(tests, the_same_thing_under_another_name_moves_without_a_write);
+    tcase_add_test(tests, what_took_a_files_place_is_not_removed_with_the_old_record_after_a_kill);
     tcase_add_test(tests, another_path_is_written_before_the_old_one_is_removed);
     tcase_add_test(tests, two_resources_that_swap_their_paths_lose_nothing);
     tcase_add_test(tests, a_secret_is_written_and_nowhere_else_to_be_found);
