@@ -27,10 +27,11 @@
  *            option: {name, type, flags, default?, minimum, maximum, choices?, summary}
  *
  * fetch      {url, ref: {kind: branch|tag|semver|name|commit, value}, mirror: dir, credentials?: map with the
- *            resolved values, timeoutMs, stallMs, proxy?, ca?, known?: commit, pins: [commit]}
+ *            resolved values (username, password, token, certificate, key, identity, knownHosts), timeoutMs, stallMs,
+ *            proxy?, ca?, allowInsecure?: bool (http:// beyond loopback), known?: commit, pins?: [commit]}
  *            -> ITEM {kind: change, path, before, after}: what differs between `known` and the new commit;
- *               before and after: absent, file, link, directory, submodule. A directory whose set of (name, type)
- *               changed is named with {path, list: true}.
+ *               before and after: absent, file, executable, link, directory, submodule. A directory whose set of
+ *               (name, type) changed is named with {path, list: true}.
  *            -> DONE {commit, refName, moved: bool, forced: bool, all: bool (no list could be made: everything
  *               may have changed), author, email, time (seconds), subject}
  * maintain   {mirror, pins: [commit]} -> DONE {before, after}: bytes. Repacks, drops what no ref and no pin needs.
