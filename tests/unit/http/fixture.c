@@ -265,9 +265,24 @@ size_t fixture_read(int fd, char *bytes, size_t size, int ms)
     return len;
 }
 
+void fixture_read_until(int fd, char *bytes, size_t size, const char *text)
+{
+    struct pollfd ready = { .fd = fd, .events = POLLIN };
+    size_t len = 0;
+    bytes[0] = '\0';
+    while (!strstr(bytes, text) && len + 1 < size && poll(&ready, 1, 5000) == 1) {
+        ssize_t n = recv(fd, bytes + len, size - 1 - len, 0);
+        if (n <= 0)
+            break;
+        len += (size_t)n;
+        bytes[len] = '\0';
+    }
+    ck_assert_msg(strstr(bytes, text) != NULL, "no %s in: %s", text, bytes);
+}
+
 void fixture_await(const atomic_int *counter, int value)
 {
-    for (int i = 0; i < 400 && atomic_load(counter) != value; i++)
+    for (int i = 0; i < 2000 && atomic_load(counter) != value; i++)
         poll(NULL, 0, 5);
     ck_assert_int_eq(atomic_load(counter), value);
 }

@@ -38,7 +38,9 @@ int fixture_connect(struct fixture *fixture);
 /* Sends a text, and reads until the server closes or `ms` passed without a byte; NUL-terminated. */
 void fixture_send(int fd, const char *text);
 size_t fixture_read(int fd, char *bytes, size_t size, int ms);
-/* Waits up to two seconds for a counter to get to a value. */
+/* Reads until `text` is there; five seconds at most. */
+void fixture_read_until(int fd, char *bytes, size_t size, const char *text);
+/* Waits up to ten seconds for a counter to get to a value. */
 void fixture_await(const atomic_int *counter, int value);
 int64_t fixture_now_ms(void);
 

@@ -136,7 +136,7 @@ START_TEST(beyond_the_limit_of_connections_newcomers_wait_for_a_place)
     }
     ck_assert_uint_eq(fixture_read(fds[3], bytes, sizeof(bytes), 200), 0);
     close(fds[0]);
-    fixture_read(fds[3], bytes, sizeof(bytes), 2000);
+    fixture_read(fds[3], bytes, sizeof(bytes), 8000);
     ck_assert_msg(strstr(bytes, "nobody") != NULL, "%s", bytes);
     for (int i = 1; i < 4; i++)
         close(fds[i]);
