@@ -50,6 +50,7 @@ struct kl_source_state {
     char ref_name[256];
     struct kl_job *job;  /* the fetch that runs, or NULL */
     bool again;          /* another look is wanted as soon as nothing writes to the mirror */
+    bool outdated;       /* the fetch that runs is of another URL or ref */
     bool maintaining;    /* the mirror is being repacked */
     uv_timer_t timer;    /* next poll */
     struct kl_source_waiter *waiters;

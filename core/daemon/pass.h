@@ -133,6 +133,8 @@ int kl_pass_plugin(struct kl_pass *pass, const struct kl_manifest_plugin *plugin
                    struct kilter_error *err);
 
 void kl_pass_plan_begin(struct kl_pass *pass);   /* pass_plan.c: from the inventory to the decision */
+/* What a pass that leaves everything in line, or not, says of the app. */
+enum kl_sync_state kl_pass_sync_state(const struct kl_pass *pass, bool in_line);
 /* The arguments that every job on the target has. */
 int kl_pass_target_arguments(struct kl_pass *pass, struct kilter_value **ret, struct kilter_error *err);
 /* Submits a job on the pass's target. Payloads: records of the inventory that are not gone. */

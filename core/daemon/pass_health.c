@@ -54,16 +54,18 @@ void kl_pass_finish(struct kl_pass *pass)
     const struct kl_decision *decision = &pass->decision;
     app->retries = 0;
     app->stuck = pass->repair;
-    app->error.message[0] = '\0';
-    kilter_diags_free(app->diags);
-    app->diags = NULL;
+    if (!pass->repair) { /* what keeps the wanted commit away is still so */
+        app->error.message[0] = '\0';
+        kilter_diags_free(app->diags);
+        app->diags = NULL;
+    }
     if (pass->destroy && decision->ask == 0 && decision->blocked == 0) {
         remove_app(pass);
         return;
     }
     kl_app_schedule(app, kl_random_jitter(app->def->policy.drift_interval_ns, 10));
     bool waits = decision->verdict == KL_VERDICT_WAIT;
-    app->sync = decision->ask + decision->held + decision->blocked ? KL_STATE_OUT_OF_SYNC : KL_STATE_SYNCED;
+    app->sync = kl_pass_sync_state(pass, decision->ask + decision->held + decision->blocked == 0);
     if (waits) {
         bool news = app->phase != KL_PHASE_WAITING || app->reason != decision->reason;
         if (news)

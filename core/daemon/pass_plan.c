@@ -170,6 +170,15 @@ static struct kl_policy_facts facts_of(struct kl_pass *pass)
     return facts;
 }
 
+enum kl_sync_state kl_pass_sync_state(const struct kl_pass *pass, bool in_line)
+{
+    if (!in_line)
+        return KL_STATE_OUT_OF_SYNC;
+    /* In line with an older commit: of the wanted one, that cannot be had, nothing is known. */
+    bool wanted = strcmp(pass->commit.id, kl_app_wanted(pass->app)->id) == 0;
+    return pass->repair && !wanted ? KL_STATE_UNKNOWN : KL_STATE_SYNCED;
+}
+
 /* The plan is what is shown of the app from now on. */
 static void show_plan(struct kl_pass *pass)
 {
@@ -181,7 +190,7 @@ static void show_plan(struct kl_pass *pass)
     pass->plan_shown = true;
     app->decision = *decision;
     app->plan_ms = kl_clock_wall_ms();
-    app->sync = in_sync ? KL_STATE_SYNCED : KL_STATE_OUT_OF_SYNC;
+    app->sync = kl_pass_sync_state(pass, in_sync);
     kl_engine_touch(app->engine, app);
 }
 

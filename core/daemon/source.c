@@ -75,20 +75,45 @@ struct kl_source_state *kl_source_new(struct kl_engine *engine, const struct kl_
     return source;
 }
 
+/* Of what is followed: its URL and ref. */
+static void digest_followed(const struct kl_source *def, char ret[KL_DIGEST_TEXT])
+{
+    uint8_t digest[KILTER_SHA256_SIZE];
+    char kind = (char)('0' + def->ref_kind);
+    struct kilter_sha256 sha;
+    kilter_sha256_init(&sha);
+    kilter_sha256_update(&sha, def->url.ptr, def->url.len + 1);
+    kilter_sha256_update(&sha, &kind, 1);
+    kilter_sha256_update(&sha, def->ref.ptr, def->ref.len);
+    kilter_sha256_final(&sha, digest);
+    kilter_hex(digest, sizeof digest, ret);
+}
+
+/* Another URL or ref: what is known of the old one does not count, and neither does what is just fetched of it. */
+static void follow(struct kl_source_state *source, const struct kl_source *def, const char *digest)
+{
+    source->commit = (struct kl_commit){ 0 };
+    source->failures = 0;
+    source->error[0] = '\0';
+    memcpy(source->digest, digest, sizeof source->digest);
+    free(source->mirror);
+    source->mirror = mirror_path(source->engine, def);
+    if (source->job) {
+        source->outdated = source->again = true;
+        kl_job_cancel(source->job);
+    }
+}
+
 void kl_source_define(struct kl_source_state *source, const struct kl_source *def)
 {
-    bool changed = strcmp(source->digest, def->digest) != 0;
+    char digest[KL_DIGEST_TEXT];
+    bool changed = !source->def || strcmp(source->def->digest, def->digest) != 0;
     source->def = def;
     if (!changed)
         return;
-    if (source->digest[0]) {
-        /* Another URL or ref: what is known of the old one does not count. */
-        source->commit = (struct kl_commit){ 0 };
-        source->failures = 0;
-    }
-    memcpy(source->digest, def->digest, sizeof source->digest);
-    free(source->mirror);
-    source->mirror = mirror_path(source->engine, def);
+    digest_followed(def, digest);
+    if (strcmp(source->digest, digest) != 0)
+        follow(source, def, digest);
     if (!source->engine->options.passive)
         kl_source_poll(source, false, NULL, NULL);
 }
@@ -315,12 +340,31 @@ static void fetch_failed(struct kl_source_state *source, const struct kl_job_out
     show_unavailable(source);
 }
 
+/* What was fetched is not wanted any more; the mirror it was for may be what others wait for. */
+static void drop_fetched(struct kl_source_state *source)
+{
+    struct kilter_str key;
+    void *value;
+    source->outdated = false;
+    for (size_t at = 0; kl_map_next(&source->engine->sources, &at, &key, &value);) {
+        struct kl_source_state *other = value;
+        if (other->again && !other->job) {
+            other->again = false;
+            start_fetch(other, true);
+        }
+    }
+}
+
 static void on_fetched(void *data, const struct kl_job_outcome *outcome)
 {
     struct kl_source_state *source = data;
     source->job = NULL;
     if (source->closing) {
         uv_close((uv_handle_t *)&source->timer, on_closed);
+        return;
+    }
+    if (source->outdated) {
+        drop_fetched(source);
         return;
     }
     if (outcome->status == KILTER_OK && outcome->done)

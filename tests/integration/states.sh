@@ -1,67 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# What state an app is in and why: health with a real URL, rolling back, failures that are tried again and failures
-# that are not, and what a newer commit does to a pass that waits.
+# What state an app is in and why: failures that are tried again and failures that are not, a source that is away, a
+# plugin that crashes.
 . "$(dirname "$0")/daemon.sh"
-
-# A web server whose answer to GET /app is the status that the file 'answer' on the host says, so that a commit
-# decides it. /away redirects to another host name, /here to /app; /slow answers late.
-cat >"$work/server.py" <<'END'
-import http.server, sys, time
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        if self.path == "/slow":
-            time.sleep(3)
-        if self.path in ("/away", "/here", "/round"):
-            self.send_response(302)
-            to = {"/away": "http://localhost:%d/app" % port, "/here": "/app", "/round": "/round"}[self.path]
-            self.send_header("Location", to)
-            self.end_headers()
-            return
-        try:
-            status = int(open(sys.argv[1] + "/answer").read())
-        except (OSError, ValueError):
-            status = 404
-        self.send_response(status)
-        self.end_headers()
-        try:
-            if self.path == "/endless":
-                while True:
-                    self.wfile.write(b"x" * 65536)
-        except OSError:
-            pass
-
-    def log_message(self, *args):
-        with open(sys.argv[2] + "/requests", "a") as out:
-            out.write(self.path + "\n")
-
-server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-port = server.server_port
-with open(sys.argv[2] + "/port.new", "w") as out:
-    out.write(str(port))
-import os
-os.rename(sys.argv[2] + "/port.new", sys.argv[2] + "/port")
-server.serve_forever()
-END
-python3 "$work/server.py" "$host" "$work" 2>/dev/null &
-server=$!
-at_exit() {
-    kill "$server" 2>/dev/null || true
-}
-await 100 test -f "$work/port"
-url=http://127.0.0.1:$(cat "$work/port")
-
-url_manifest() { # url_manifest POLICY HEALTH
-    edge_manifest "timeout: 3s, driftInterval: 100ms, $1" "health: {$2}"
-}
 
 phase_is() {
     [ "$(field edge phase)" = "$1" ]
 }
 
-health_is() {
-    [ "$(field edge health)" = "$1" ]
+reason_is() {
+    [ "$(field edge reason)" = "$1" ]
 }
 
 message_has() {
@@ -76,80 +24,100 @@ content_is() {
 }
 
 repo hosts
-put hosts answer 200
-put hosts version one
-publish hosts first
-good=$(commit_of hosts | cut -c1-12)
 
-rule 'an app whose URL answers 2xx is healthy'
-url_manifest 'onUnhealthy: rollback' "http: $url/app"
+rule 'RenderFailed names file and line, and is not tried again before Git moves'
+put hosts a.yaml 'apiVersion: file.kilter.dev/v1
+kind: File
+metadata: {name: a}
+spec: {path: /etc/a, content: one}'
+edge_yaml() {
+    edge_manifest "timeout: 5s, driftInterval: 300ms, $1"
+    sed -i 's/renderer: files, target: host}/renderer: yaml, target: host}/' "$work/kilter.yaml"
+}
+publish hosts first
+edge_yaml 'drift: correct, prune: true'
 start
 sync edge
-expect "$(field edge health)" = Healthy
-expect "$(field edge phase)" = Idle
-expect "$(cat "$host/version")" = one
-expect_has "$(cat "$work/requests")" /app
-
-rule 'onUnhealthy rollback: the last good commit comes back'
-put hosts answer 503
-put hosts version bad
+expect "$(cat "$host/etc/a")" = one
+applied=$(field edge commit.id)
+put hosts a.yaml 'apiVersion: file.kilter.dev/v1
+kind: File
+metadata: {name: a}
+spec: {path: /etc/a, content: "two'
 publish hosts second
-bad=$(commit_of hosts | cut -c1-12)
 expect_status 1 sync edge
-await 100 content_is version one
-await 100 phase_is Idle
-expect "$(cat "$host/answer")" = 200
-expect "$(field edge reason)" = HealthFailed
-expect_has "$(field edge message)" "rolled back from $bad"
-expect_has "$(kilter events edge)" "going back to $good"
-expect_has "$(kilter events edge)" "$url/app answers 503"
+await 50 reason_is RenderFailed
+await 50 message_has 'a.yaml:4:'
+expect "$(field edge commit.id)" = "$applied"
+expect "$(cat "$host/etc/a")" = one
+expect "$(field edge sync)" = Unknown
 
-rule '... and the bad one is remembered: neither a drift check nor a restart tries it again'
-sleep 1
-expect "$(cat "$host/version")" = one
-stop
-start
-await 100 phase_is Idle
-sleep 1
-expect "$(cat "$host/version")" = one
-expect_has "$(field edge message)" "rolled back from $bad"
+rule '... and drift is still repaired, at the last good artifact'
+echo hotfix >"$host/etc/a"
+await 50 content_is etc/a one
+await 50 reason_is RenderFailed
+await 50 message_has 'a.yaml:4:'
 
-rule '... until Git moves'
-put hosts answer 204
-put hosts version three
+rule '... and Git ends it'
+put hosts a.yaml 'apiVersion: file.kilter.dev/v1
+kind: File
+metadata: {name: a}
+spec: {path: /etc/a, content: three}'
 publish hosts third
 sync edge
-expect "$(cat "$host/version")" = three
-expect "$(field edge health)" = Healthy
-expect "$(field edge reason)" != HealthFailed
+expect "$(cat "$host/etc/a")" = three
+await 50 reason_is ''
+expect "$(field edge sync)" = Synced
 
-rule 'on a drift check too the URL is asked: the app is Degraded, and the message names URL and status'
-chmod u+w "$host/answer"
-url_manifest 'onUnhealthy: rollback, drift: ignore' "http: $url/app"
+rule 'a failure in the middle says how far it came, and is tried again by itself'
+edge_manifest 'prune: true'
 kilter reload
 settled edge
-echo 500 >"$host/answer"
-await 50 health_is Degraded
-await 50 message_has "$url/app answers 500"
-expect "$(cat "$host/version")" = three
-expect_has "$(kilter events edge)" "$url/app answers 500"
-
-rule '... and healthy again when it answers again'
-echo 204 >"$host/answer"
-await 50 health_is Healthy
-expect_has "$(kilter events edge)" 'healthy again'
-
-rule 'onUnhealthy keep: what was brought stays, and it is tried again'
-url_manifest 'onUnhealthy: keep' "http: $url/app"
-kilter reload
-settled edge
-put hosts answer 418
-put hosts version four
+git -C "$work/hosts" rm -q -r a.yaml
+mkdir -p "$host/open" "$host/shut"
+chmod 777 "$host/open"
+for i in 1 2 3; do put hosts "shut/f$i" "$i"; done
+for i in 1 2 3 4 5 6 7 8 9; do put hosts "open/f$i" "$i"; done
 publish hosts fourth
 expect_status 1 sync edge
-expect "$(cat "$host/version")" = four
+expect "$(field edge reason)" = ApplyFailed
+# Two directories and three files are done; nine files are not, and so /a.yaml, which left Git, has not gone.
+expect_has "$(field edge message)" '5 of 15 applied; File/open~f1: '
+expect -f "$host/a.yaml"
 expect "$(field edge phase)" = Failed
-expect "$(field edge reason)" = HealthFailed
-expect_has "$(field edge message)" "$url/app answers 418"
-expect "$(field edge retries)" != 0
 expect "$(field edge nextAttempt)" != ''
+expect -f "$host/shut/f3"
+expect ! -e "$host/open/f1"
+chmod 755 "$host/open"
+await 100 test -f "$host/open/f9"
+settled edge
+expect "$(field edge sync)" = Synced
+
+rule 'SourceUnavailable: what is known is kept in line meanwhile, and it recovers by itself'
+mv "$work/hosts.git" "$work/away.git"
+edge_manifest 'drift: correct, driftInterval: 300ms'
+sed -i 's/interval: 10m/interval: 300ms/' "$work/kilter.yaml"
+kilter reload
+expect_status 1 sync edge
+expect_has "$output" "source 'hosts'"
+echo hotfix >"$host/shut/f1"
+await 50 content_is shut/f1 1
+mv "$work/away.git" "$work/hosts.git"
+put hosts shut/f1 recovered
+publish hosts fifth
+await 100 content_is shut/f1 recovered
+expect_has "$(kilter events)" "source 'hosts' answers again"
+
+rule 'an app whose source was never reached says so, and begins when it is'
+edge_manifest ''
+mv "$work/hosts.git" "$work/away.git"
+stop
+rm -rf "$work/state"
+sed -i 's/interval: 10m/interval: 300ms/' "$work/kilter.yaml"
+rm "$host/shut/f1"
+start
+await 50 phase_is Failed
+expect "$(field edge reason)" = SourceUnavailable
+expect_has "$(field edge message)" "source 'hosts': "
+mv "$work/away.git" "$work/hosts.git"
+await 100 content_is shut/f1 recovered
