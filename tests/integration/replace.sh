@@ -20,7 +20,7 @@ ln -s conf "$work/hosts/etc/motd"
 publish hosts 'motd is a link'
 sync edge
 expect "$(readlink "$host/etc/motd")" = conf
-expect "$(paths)" = 'Directory/etc File/etc~conf Symlink/etc~motd'
+expect "$(paths)" = 'Directory/etc File/etc/conf Symlink/etc/motd'
 
 rule 'and a file again'
 rm "$work/hosts/etc/motd"
@@ -29,7 +29,7 @@ publish hosts 'motd is a file'
 sync edge
 expect ! -L "$host/etc/motd"
 expect "$(cat "$host/etc/motd")" = three
-expect "$(paths)" = 'Directory/etc File/etc~conf File/etc~motd'
+expect "$(paths)" = 'Directory/etc File/etc/conf File/etc/motd'
 
 rule 'a file becomes directories within each other'
 rm "$work/hosts/etc/conf"
@@ -37,7 +37,7 @@ put hosts etc/conf/d/e/in four
 publish hosts 'conf is a directory'
 sync edge
 expect "$(cat "$host/etc/conf/d/e/in")" = four
-expect "$(paths)" = 'Directory/etc Directory/etc~conf Directory/etc~conf~d Directory/etc~conf~d~e File/etc~conf~d~e~in File/etc~motd'
+expect "$(paths)" = 'Directory/etc Directory/etc/conf Directory/etc/conf/d Directory/etc/conf/d/e File/etc/conf/d/e/in File/etc/motd'
 
 rule 'without prune as well: nothing is deleted, one thing replaces another'
 edge_manifest

@@ -78,23 +78,6 @@ static bool host_path(struct rendering *rendering, struct kilter_str path, struc
     return false;
 }
 
-/* The path with '~' for '/', and '~' and '%' as in a URL: the same path, the same name, and no two alike. */
-static struct kilter_str name_of(struct rendering *rendering, struct kilter_str path)
-{
-    struct kilter_buf name = KILTER_BUF_INIT(16384);
-    for (size_t i = 1; i < path.len; i++) {
-        if (path.ptr[i] == '/')
-            kilter_buf_char(&name, '~');
-        else if (path.ptr[i] == '~' || path.ptr[i] == '%')
-            kilter_buf_printf(&name, "%%%02x", (unsigned int)path.ptr[i]);
-        else
-            kilter_buf_char(&name, path.ptr[i]);
-    }
-    struct kilter_str kept = kilter_arena_str(rendering->call->arena, kilter_buf_view(&name));
-    kilter_buf_release(&name);
-    return kept;
-}
-
 static bool is_mode(struct kilter_str text)
 {
     if (text.len < 3 || text.len > 5 || (text.len == 5 && text.ptr[0] != '0'))
@@ -135,7 +118,7 @@ static int emit(struct rendering *rendering, const char *kind, struct kilter_str
     struct kilter_arena *arena = rendering->call->arena;
     struct kilter_resource resource = { .size = sizeof resource };
     struct kilter_value *document = kilter_map(arena), *metadata = kilter_map(arena);
-    struct kilter_str name = name_of(rendering, host);
+    struct kilter_str name = kilter_str_sub(host, 1, host.len); /* the path on the host, without its first '/' */
     if (!document || !metadata || !spec || !name.ptr ||
         kilter_set(arena, metadata, "name", kilter_string(arena, name)) < 0 ||
         kilter_set(arena, document, "apiVersion", kilter_string_c(arena, "file.kilter.dev/v1")) < 0 ||

@@ -133,7 +133,7 @@ run 2 plan careful --out saved.plan
 echo three >root/careful/motd
 run 1 apply saved.plan --timeout 30s
 check [ "$(cat root/careful/motd)" = three ]
-run 1 diff careful/File/careful~motd
+run 1 diff careful/File/careful/motd
 
 # Going back, and the other ways of holding an app.
 run 0 rollback edge --reason "two is bad" --timeout 30s

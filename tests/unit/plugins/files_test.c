@@ -37,15 +37,15 @@ START_TEST(a_tree_becomes_files_links_and_shared_directories)
     rendering_run(&r, &world, "files", "host", "{}");
     ck_assert_msg(r.code == KILTER_OK, "%s", world.error.message);
     ck_assert_uint_eq(r.count, 6);
-    ck_assert(kilter_str_eq_c(spec_text("File", "etc~motd", "path"), "/etc/motd"));
-    ck_assert(kilter_str_eq_c(spec_text("File", "etc~motd", "mode"), "0644"));
-    ck_assert(kilter_str_eq_c(spec_text("File", "etc~run", "mode"), "0755"));
-    ck_assert(kilter_str_eq_c(spec_text("Symlink", "etc~ssl~link", "target"), "../motd"));
+    ck_assert(kilter_str_eq_c(spec_text("File", "etc/motd", "path"), "/etc/motd"));
+    ck_assert(kilter_str_eq_c(spec_text("File", "etc/motd", "mode"), "0644"));
+    ck_assert(kilter_str_eq_c(spec_text("File", "etc/run", "mode"), "0755"));
+    ck_assert(kilter_str_eq_c(spec_text("Symlink", "etc/ssl/link", "target"), "../motd"));
     bool shared = false;
     const struct kilter_resource *etc = rendering_find(&r, "Directory", "etc");
     ck_assert_int_eq(kilter_get_bool(kilter_get(etc->document, "spec"), "shared", &shared), KILTER_OK);
     ck_assert(shared);
-    const struct kilter_resource *motd = rendering_find(&r, "File", "etc~motd");
+    const struct kilter_resource *motd = rendering_find(&r, "File", "etc/motd");
     ck_assert(kilter_str_eq_c(motd->origin.file, "host/etc/motd"));
     ck_assert_ptr_nonnull(kilter_content_of(kilter_get(kilter_get(motd->document, "spec"), "content")));
 }
@@ -56,11 +56,11 @@ START_TEST(modes_owner_and_prefix_are_laid_over)
     rendering_run(&r, &world, "files", "host/etc",
                   "{modes: {'**/*.key': '0640', 'ssl/a.key': '0600'}, owner: root, group: '5', prefix: /opt/x/}");
     ck_assert_msg(r.code == KILTER_OK, "%s", world.error.message);
-    ck_assert(kilter_str_eq_c(spec_text("File", "opt~x~ssl~a.key", "path"), "/opt/x/ssl/a.key"));
-    ck_assert(kilter_str_eq_c(spec_text("File", "opt~x~ssl~a.key", "mode"), "0600"));
-    ck_assert(kilter_str_eq_c(spec_text("File", "opt~x~motd", "owner"), "root"));
-    ck_assert(kilter_str_eq_c(spec_text("Symlink", "opt~x~ssl~link", "group"), "5"));
-    ck_assert_ptr_null(spec_text("Directory", "opt~x~ssl", "owner").ptr);
+    ck_assert(kilter_str_eq_c(spec_text("File", "opt/x/ssl/a.key", "path"), "/opt/x/ssl/a.key"));
+    ck_assert(kilter_str_eq_c(spec_text("File", "opt/x/ssl/a.key", "mode"), "0600"));
+    ck_assert(kilter_str_eq_c(spec_text("File", "opt/x/motd", "owner"), "root"));
+    ck_assert(kilter_str_eq_c(spec_text("Symlink", "opt/x/ssl/link", "group"), "5"));
+    ck_assert_ptr_null(spec_text("Directory", "opt/x/ssl", "owner").ptr);
 }
 END_TEST
 
@@ -70,7 +70,7 @@ START_TEST(what_is_left_out_makes_no_directory_either)
     ck_assert_uint_eq(r.count, 3);
     rendering_run(&r, &world, "files", "host", "{include: ['*.key']}");
     ck_assert_uint_eq(r.count, 3);
-    ck_assert_ptr_nonnull(rendering_find(&r, "Directory", "etc~ssl"));
+    ck_assert_ptr_nonnull(rendering_find(&r, "Directory", "etc/ssl"));
 }
 END_TEST
 
@@ -82,20 +82,6 @@ START_TEST(gits_own_files_are_no_content_but_keep_their_directory)
     rendering_run(&r, &world, "files", "host", "{}");
     ck_assert_uint_eq(r.count, 7);
     ck_assert_ptr_nonnull(rendering_find(&r, "Directory", "empty"));
-}
-END_TEST
-
-START_TEST(names_of_different_paths_differ)
-{
-    ck_assert_int_eq(mkdir(world_path(&world, "host/a"), 0755), 0);
-    world_write(&world, "host/a/b", "");
-    world_write(&world, "host/a~b", "");
-    world_write(&world, "host/a%7eb", "");
-    rendering_run(&r, &world, "files", "host", "{exclude: [etc]}");
-    ck_assert_uint_eq(r.count, 4);
-    ck_assert_ptr_nonnull(rendering_find(&r, "File", "a~b"));
-    ck_assert_ptr_nonnull(rendering_find(&r, "File", "a%7eb"));
-    ck_assert_ptr_nonnull(rendering_find(&r, "File", "a%257eb"));
 }
 END_TEST
 
@@ -154,7 +140,6 @@ TCase *files_case(void)
     tcase_add_test(tests, modes_owner_and_prefix_are_laid_over);
     tcase_add_test(tests, what_is_left_out_makes_no_directory_either);
     tcase_add_test(tests, gits_own_files_are_no_content_but_keep_their_directory);
-    tcase_add_test(tests, names_of_different_paths_differ);
     tcase_add_test(tests, ciphertext_pointers_and_bad_modes_are_refused_by_name);
     tcase_add_test(tests, a_name_that_no_host_path_can_have_is_a_diagnostic);
     tcase_add_test(tests, what_it_renders_the_file_target_applies);
