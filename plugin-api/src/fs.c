@@ -157,23 +157,43 @@ int kl_fs_parent_error(const struct kilter_fs *fs, const char *rel, int sys_errn
 }
 
 /* --- the root -------------------------------------------------------------------- */
-uint64_t kl_fs_process_start(long pid)
+#define PF_EXITING 0x4u /* of the kernel's flags of a process */
+
+/* A field of /proc/<pid>/stat from the third on; NULL when it cannot be read. */
+static const char *read_stat(long pid, int wanted, char text[1024])
 {
-    char path[40], text[1024];
+    char path[40];
     snprintf(path, sizeof path, "/proc/%ld/stat", pid);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return 0;
-    ssize_t got = read(fd, text, sizeof text - 1);
+        return NULL;
+    ssize_t got = read(fd, text, 1023);
     close(fd);
     if (got <= 0)
-        return 0;
+        return NULL;
     text[got] = '\0';
-    /* The second field is the program's name in parentheses and may hold anything; the 22nd is the start. */
-    char *at = strrchr(text, ')');
-    for (int field = 2; at && field < 22; field++)
+    /* The second field is the program's name in parentheses and may hold anything. */
+    const char *at = strrchr(text, ')');
+    for (int field = 2; at && field < wanted; field++)
         at = strchr(at + 1, ' ');
-    return at ? strtoull(at + 1, NULL, 10) : 0;
+    return at ? at + 1 : NULL;
+}
+
+uint64_t kl_fs_process_start(long pid)
+{
+    char text[1024];
+    const char *start = read_stat(pid, 22, text);
+    return start ? strtoull(start, NULL, 10) : 0;
+}
+
+bool kl_fs_process_is_over(long pid)
+{
+    char text[1024];
+    const char *state = read_stat(pid, 3, text);
+    if (state && (*state == 'Z' || *state == 'X'))
+        return true;
+    const char *flags = read_stat(pid, 9, text);
+    return flags && (strtoul(flags, NULL, 10) & PF_EXITING);
 }
 
 static void read_boot_id(char ret_boot[9])

@@ -51,6 +51,8 @@ void kl_fs_temporary_name(struct kilter_fs *fs, char ret_name[64]);
 /* When a process was started, in clock ticks since boot: tells it from a later one of the same number.
  * 0 when nobody can tell. */
 uint64_t kl_fs_process_start(long pid);
+/* Whether it does nothing any more: it is just ending, or nobody has asked yet how it ended. */
+bool kl_fs_process_is_over(long pid);
 
 /* --- directories of a batch (fs_dirs.c) ------------------------------------------
  * Each directory that a batch works in is walked once and remembered by device and inode; its descriptor

@@ -35,7 +35,7 @@ static bool maker_is_alive(const struct kilter_fs *fs, const char *name)
         return false;
     if (strcmp(boot, fs->boot) != 0 || pid <= 0)
         return false;
-    if (kill((pid_t)pid, 0) < 0 && errno == ESRCH)
+    if ((kill((pid_t)pid, 0) < 0 && errno == ESRCH) || kl_fs_process_is_over(pid))
         return false;
     uint64_t now = kl_fs_process_start(pid);
     return now == 0 || start == 0 || now == start;
