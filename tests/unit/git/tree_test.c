@@ -346,16 +346,22 @@ int main(void)
     Suite *suite = suite_create("git-tree");
     TCase *tests = tcase_create("tree");
 
+    int first = 0; /* 0: the directory, 1: the commit */
+    if (getenv("KILTER_UNDER_VALGRIND")) {
+        puts("valgrind knows no openat2: the directory form is left out");
+        first = 1;
+    }
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_set_timeout(tests, 60);
-    tcase_add_loop_test(tests, files_are_read_through_links_that_stay_inside, 0, 2);
-    tcase_add_loop_test(tests, what_leads_out_or_nowhere_is_refused, 0, 2);
-    tcase_add_loop_test(tests, stat_does_not_follow_and_absence_is_an_answer, 0, 2);
-    tcase_add_test(tests, lists_are_sorted_and_the_same_in_both_forms);
-    tcase_add_loop_test(tests, links_are_read_and_resolved, 0, 2);
-    tcase_add_loop_test(tests, each_question_is_recorded_once_and_nothing_else, 0, 2);
+    tcase_add_loop_test(tests, files_are_read_through_links_that_stay_inside, first, 2);
+    tcase_add_loop_test(tests, what_leads_out_or_nowhere_is_refused, first, 2);
+    tcase_add_loop_test(tests, stat_does_not_follow_and_absence_is_an_answer, first, 2);
+    if (first == 0)
+        tcase_add_test(tests, lists_are_sorted_and_the_same_in_both_forms);
+    tcase_add_loop_test(tests, links_are_read_and_resolved, first, 2);
+    tcase_add_loop_test(tests, each_question_is_recorded_once_and_nothing_else, first, 2);
     tcase_add_test(tests, a_lists_answer_does_not_depend_on_what_is_deeper);
-    tcase_add_loop_test(tests, contents_are_read_in_pieces, 0, 2);
+    tcase_add_loop_test(tests, contents_are_read_in_pieces, first, 2);
     tcase_add_test(tests, submodules_are_seen_but_have_no_content);
     tcase_add_test(tests, a_crafted_entry_name_is_refused);
     tcase_add_test(tests, what_is_not_there_cannot_be_opened);
