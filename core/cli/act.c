@@ -65,8 +65,9 @@ int kl_act(struct kl_cli *cli, struct kilter_str app, const char *action, const 
 
 static int sync_one(struct kl_cli *cli, struct kilter_str app)
 {
-    struct kilter_value *body = kl_act_body(cli, true);
-    if (!body || (cli->args.prune && kilter_set(cli->arena, body, "prune", kilter_bool(cli->arena, true)) < 0))
+    struct kilter_value *body = kl_act_body(cli, true), *yes = kilter_bool(cli->arena, true);
+    if (!body || (cli->args.prune && kilter_set(cli->arena, body, "prune", yes) < 0) ||
+        (cli->args.correct && kilter_set(cli->arena, body, "correct", yes) < 0))
         return KL_EXIT_ERROR;
     return kl_act(cli, app, "sync", body);
 }

@@ -29,7 +29,7 @@ struct kl_args {
     const char *socket;   /* --socket */
     const char *manifest; /* --manifest */
     enum kl_form form;    /* --output */
-    bool watch, cached, destroy, prune, all, follow, yes, no_wait, verbose;
+    bool watch, cached, destroy, prune, correct, all, follow, yes, no_wait, verbose;
     const char *commit, *digest, *reason, *out, *duration, *kind, *condition, *renderer;
     int64_t timeout_ns;                   /* --timeout; 0: the verb's own */
     int64_t limit;                        /* --limit; -1: not given */

@@ -104,6 +104,8 @@ static bool *switch_member(struct kl_args *args, int key)
         return &args->destroy;
     case KL_KEY_PRUNE:
         return &args->prune;
+    case KL_KEY_CORRECT:
+        return &args->correct;
     case KL_KEY_ALL:
         return &args->all;
     default:

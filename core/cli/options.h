@@ -25,6 +25,7 @@ enum kl_option_key {
     KL_KEY_CACHED,
     KL_KEY_DESTROY,
     KL_KEY_PRUNE,
+    KL_KEY_CORRECT,
     KL_KEY_ALL,
     KL_KEY_COMMIT,
     KL_KEY_DIGEST,

@@ -79,12 +79,21 @@ static void put_unified(struct kl_cli *cli, struct kilter_str text)
     }
 }
 
+/* What a unified diff of the content says better. */
+static bool said_by_text(const struct kilter_value *difference)
+{
+    struct kilter_str path = kilter_get_text(difference, "path");
+    return kilter_str_eq_c(path, "sha256") || kilter_str_eq_c(path, "size");
+}
+
 static void put_differences(struct kl_cli *cli, const struct kilter_value *change)
 {
     const struct kilter_value *diff = kilter_get(change, "diff");
+    struct kilter_str text = kilter_get_text(change, "text");
     for (size_t i = 0; i < kilter_list_size(diff); i++)
-        put_difference(cli, kilter_list_at(diff, i));
-    put_unified(cli, kilter_get_text(change, "text"));
+        if (!text.len || !said_by_text(kilter_list_at(diff, i)))
+            put_difference(cli, kilter_list_at(diff, i));
+    put_unified(cli, text);
 }
 
 /* --- changes -------------------------------------------------------------------------- */

@@ -70,6 +70,7 @@ static const struct argp_option sync_options[] = {
     OUTPUT,
     { "all", KL_KEY_ALL, NULL, 0, "Every app", 1 },
     { "prune", KL_KEY_PRUNE, NULL, 0, "This once, delete what is no longer in Git though the policy does not", 1 },
+    { "correct", KL_KEY_CORRECT, NULL, 0, "This once, undo manual changes though the policy only reports them", 1 },
     NO_WAIT,
     TIMEOUT(WAIT_LONG),
     MANIFEST_ALONE,
@@ -173,7 +174,8 @@ const struct kl_verb kl_verbs[] = {
     { "diff", NULL, "APP[/RESOURCE]", "Compare what is live with Git",
       "Exit status: 0 the same, 1 it differs, 2 on errors.", diff_options, 1, 1, kl_cli_diff, NULL },
     { "sync", "reconcile", "APP...", "Bring apps in line with Git, now",
-      "Looks for new commits first. Approves what waits for an approval, and puts drift back.\n"
+      "Looks for new commits first. Counts as the approval that `sync: manual` asks for.\n"
+      "Leaves manual changes alone unless the policy or --correct says otherwise.\n"
       "Exit status: 0 in line, 1 not, 2 on errors.",
       sync_options, 0, KL_CLI_ARGS_MAX, kl_cli_sync, NULL },
     { "approve", NULL, "APP", "Let the waiting plan go on",

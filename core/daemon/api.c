@@ -413,7 +413,8 @@ static void answer_apps(struct kl_api *api, struct kl_request *request)
     void *value;
     if (kl_api_page(request, &after, &limit) < 0)
         return;
-    struct kl_app_state **apps = kilter_arena_calloc(arena, kl_map_count(&engine->apps) + 1, sizeof(struct kl_app_state *));
+    struct kl_app_state **apps =
+        kilter_arena_calloc(arena, kl_map_count(&engine->apps) + 1, sizeof(struct kl_app_state *));
     for (size_t at = 0; apps && kl_map_next(&engine->apps, &at, &key, &value);)
         apps[count++] = value;
     if (count)
@@ -603,7 +604,8 @@ static void get_events(struct kl_request *request, void *data)
     struct kilter_error err = KILTER_ERROR_INIT;
     int64_t after, limit, tail;
     bool follow;
-    if (kl_api_page_id(request, &after, &limit) < 0 || kl_request_query_bool(request, "follow", false, &follow) < 0 ||
+    if (kl_api_page_id(request, &after, &limit) < 0 ||
+        kl_request_query_bool(request, "follow", false, &follow) < 0 ||
         kl_request_query_int(request, "tail", 0, 1000, -1, &tail) < 0)
         return;
     struct kl_wait *wait = kl_wait_new(api, request, NULL);
@@ -618,7 +620,7 @@ static void get_events(struct kl_request *request, void *data)
         return;
     }
     wait->stream = follow;
-    wait->last_event = after; /* also when there is nothing after it yet */
+    wait->last_event = after;                     /* also when there is nothing after it yet */
     wait->flag = tail >= 0 || (follow && !after); /* newest first, to be turned round */
     filter.app_name = app;
     filter.after = after;
@@ -653,7 +655,9 @@ int kl_api_new(struct kl_engine *engine, struct kl_http *http, struct kl_api **r
 {
     static struct kl_api only; /* a process has one; it must outlive every wait that a callback still holds */
     struct kl_api *api = &only;
-    *api = (struct kl_api){ .engine = engine, .moved = calloc(1, sizeof(uv_async_t)), .pulse = calloc(1, sizeof(uv_timer_t)) };
+    *api = (struct kl_api){ .engine = engine,
+                            .moved = calloc(1, sizeof(uv_async_t)),
+                            .pulse = calloc(1, sizeof(uv_timer_t)) };
     if (!api->moved || !api->pulse) {
         free(api->moved);
         free(api->pulse);
@@ -668,16 +672,11 @@ int kl_api_new(struct kl_engine *engine, struct kl_http *http, struct kl_api **r
         const char *method, *pattern;
         kl_http_handler handler;
     } routes[] = {
-        { "GET", "/healthz", get_health },
-        { "GET", "/api/v1/version", get_version },
-        { "GET", "/api/v1/status", get_status },
-        { "POST", "/api/v1/reload", post_reload },
-        { "GET", "/api/v1/sources", get_sources },
-        { "GET", "/api/v1/targets", get_targets },
-        { "GET", "/api/v1/plugins", get_plugins },
-        { "POST", "/api/v1/plugins/{plugin}/release", release_plugin },
-        { "GET", "/api/v1/events", get_events },
-        { "GET", "/api/v1/apps", get_apps },
+        { "GET", "/healthz", get_health },         { "GET", "/api/v1/version", get_version },
+        { "GET", "/api/v1/status", get_status },   { "POST", "/api/v1/reload", post_reload },
+        { "GET", "/api/v1/sources", get_sources }, { "GET", "/api/v1/targets", get_targets },
+        { "GET", "/api/v1/plugins", get_plugins }, { "POST", "/api/v1/plugins/{plugin}/release", release_plugin },
+        { "GET", "/api/v1/events", get_events },   { "GET", "/api/v1/apps", get_apps },
         { "GET", "/api/v1/apps/{app}", get_app },
     };
     int rc = 0;

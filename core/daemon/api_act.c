@@ -106,7 +106,8 @@ struct action {
     struct kl_wait *wait;
 };
 
-/* Reads what every action has: the app, the body with these keys, who asks, and how long to wait. false: answered. */
+/* Reads what every action has: the app, the body with these keys, who asks, and how long to wait. false: answered.
+ */
 static bool begin(struct kl_request *request, struct kl_api *api, const char *const *keys, struct action *ret)
 {
     ret->app = kl_api_find_app(api, request);
@@ -130,7 +131,8 @@ static bool begin(struct kl_request *request, struct kl_api *api, const char *co
 
 static void refuse(struct action *action, unsigned status, const char *code, const char *hint, const char *message)
 {
-    kl_request_error(kl_wait_take(action->wait), status, code, hint, NULL, "app '%s': %s", action->app->name, message);
+    kl_request_error(kl_wait_take(action->wait), status, code, hint, NULL, "app '%s': %s", action->app->name,
+                     message);
 }
 
 /* Whether the app is held by a suspension or is leaving; answers then. */
@@ -213,10 +215,12 @@ static void post_approve(struct kl_request *request, void *data)
     if (!begin(request, data, keys, &action) || held(&action))
         return;
     struct kl_app_state *app = action.app;
-    struct kilter_str digest = kilter_get_text(action.body, "digest"), commit = kilter_get_text(action.body, "commit");
+    struct kilter_str digest = kilter_get_text(action.body, "digest"),
+                      commit = kilter_get_text(action.body, "commit");
     bool saved = commit.len && digest.len; /* a saved plan: it is made again, and must come out the same */
     if (!saved && !waits_for_person(app)) {
-        refuse(&action, 409, "nothingWaiting", "'kilter status' shows what it does", "no plan of it waits for anybody");
+        refuse(&action, 409, "nothingWaiting", "'kilter status' shows what it does",
+               "no plan of it waits for anybody");
         return;
     }
     if (saved ? !kilter_str_eq_c(commit, kl_app_wanted(app)->id)
@@ -230,7 +234,9 @@ static void post_approve(struct kl_request *request, void *data)
         digest = kilter_str_c(app->plan->digest);
     snprintf(wait->wish.approve, sizeof wait->wish.approve, "%.*s", KILTER_STR_ARG(digest));
     struct kl_txn *txn = kl_txn_new(app->engine->store);
-    struct kl_approval_row row = { .app = app->id, .plan_digest = digest, .commit = kilter_str_c(kl_app_wanted(app)->id),
+    struct kl_approval_row row = { .app = app->id,
+                                   .plan_digest = digest,
+                                   .commit = kilter_str_c(kl_app_wanted(app)->id),
                                    .actor = kilter_str_c(wait->wish.actor) };
     kl_txn_put_approval(txn, &row);
     kl_engine_event(txn, app, "approved", KL_INFO, wait->wish.actor, kl_app_wanted(app), "plan %.12s approved",
@@ -246,7 +252,8 @@ static void post_reject(struct kl_request *request, void *data)
     if (!begin(request, data, keys, &action) || held(&action))
         return;
     struct kl_app_state *app = action.app;
-    struct kilter_str digest = kilter_get_text(action.body, "digest"), reason = kilter_get_text(action.body, "reason");
+    struct kilter_str digest = kilter_get_text(action.body, "digest"),
+                      reason = kilter_get_text(action.body, "reason");
     if (!waits_for_person(app)) {
         refuse(&action, 409, "nothingWaiting", NULL, "no plan of it waits for anybody");
         return;
@@ -301,7 +308,8 @@ static const struct kl_history_row *find_commit(const struct kl_rows *rows, cons
     return found;
 }
 
-static void pin_app(struct kl_app_state *app, const struct kl_history_row *row, const char *actor, const char *reason)
+static void pin_app(struct kl_app_state *app, const struct kl_history_row *row, const char *actor,
+                    const char *reason)
 {
     app->pin = (struct kl_pin){ .since_ms = kl_clock_wall_ms() };
     snprintf(app->pin.commit.id, sizeof app->pin.commit.id, "%.*s", KILTER_STR_ARG(row->commit));
@@ -364,7 +372,8 @@ static void post_suspend(struct kl_request *request, void *data)
     if (!begin(request, data, keys, &action))
         return;
     struct kl_app_state *app = action.app;
-    struct kilter_str duration = kilter_get_text(action.body, "for"), reason = kilter_get_text(action.body, "reason");
+    struct kilter_str duration = kilter_get_text(action.body, "for"),
+                      reason = kilter_get_text(action.body, "reason");
     int64_t ns = 0;
     if (duration.len && (kilter_parse_duration(duration, &ns) < 0 || ns <= 0)) {
         refuse(&action, 400, "badRequest", NULL, "for: a duration such as 2h or 90m");
@@ -376,8 +385,8 @@ static void post_suspend(struct kl_request *request, void *data)
     snprintf(app->suspension.by, sizeof app->suspension.by, "%s", action.wait->wish.actor);
     snprintf(app->suspension.reason, sizeof app->suspension.reason, "%.*s", KILTER_STR_ARG(reason));
     char message[400];
-    snprintf(message, sizeof message, "suspended%s%.*s%s%.*s", duration.len ? " for " : "", KILTER_STR_ARG(duration),
-             reason.len ? ": " : "", KILTER_STR_ARG(reason));
+    snprintf(message, sizeof message, "suspended%s%.*s%s%.*s", duration.len ? " for " : "",
+             KILTER_STR_ARG(duration), reason.len ? ": " : "", KILTER_STR_ARG(reason));
     save(app, "suspended", KL_WARNING, action.wait->wish.actor, NULL, message);
     if (app->pass)
         app->pass->superseded = true; /* it stops at its next boundary */
@@ -557,7 +566,8 @@ static void post_remove_record(struct kl_request *request, void *data)
         return;
     struct kilter_str resource = kilter_get_text(action.body, "resource");
     if (!resource.len || resource.len >= sizeof action.wait->text) {
-        refuse(&action, 400, "badRequest", NULL, "resource: as 'kilter state list' writes it, for example File/motd");
+        refuse(&action, 400, "badRequest", NULL,
+               "resource: as 'kilter state list' writes it, for example File/motd");
         return;
     }
     if (action.app->pass) {
@@ -575,11 +585,11 @@ int kl_api_act_routes(struct kl_api *api, struct kl_http *http)
         const char *pattern;
         kl_http_handler handler;
     } routes[] = {
-        { "/api/v1/apps/{app}/sync", post_sync },         { "/api/v1/apps/{app}/approve", post_approve },
-        { "/api/v1/apps/{app}/reject", post_reject },     { "/api/v1/apps/{app}/rollback", post_rollback },
-        { "/api/v1/apps/{app}/suspend", post_suspend },   { "/api/v1/apps/{app}/resume", post_resume },
-        { "/api/v1/apps/{app}/forget", post_forget },     { "/api/v1/apps/{app}/delete", post_delete },
-        { "/api/v1/apps/{app}/accept", post_accept },     { "/api/v1/apps/{app}/records/remove", post_remove_record },
+        { "/api/v1/apps/{app}/sync", post_sync },       { "/api/v1/apps/{app}/approve", post_approve },
+        { "/api/v1/apps/{app}/reject", post_reject },   { "/api/v1/apps/{app}/rollback", post_rollback },
+        { "/api/v1/apps/{app}/suspend", post_suspend }, { "/api/v1/apps/{app}/resume", post_resume },
+        { "/api/v1/apps/{app}/forget", post_forget },   { "/api/v1/apps/{app}/delete", post_delete },
+        { "/api/v1/apps/{app}/accept", post_accept },   { "/api/v1/apps/{app}/records/remove", post_remove_record },
     };
     int rc = 0;
     for (size_t i = 0; i < sizeof routes / sizeof routes[0] && rc == 0; i++)

@@ -27,7 +27,8 @@ static void on_plan(void *data, struct kl_plan *plan, const struct kl_decision *
     if (plan && app)
         kl_request_json(request, 200, kl_show_plan(arena, app, plan, decision, kl_clock_wall_ms(), destroy));
     else
-        kl_request_error(request, status_of(reason), "failed", NULL, diags, "%s: %s", kl_reason_word(reason), message);
+        kl_request_error(request, status_of(reason), "failed", NULL, diags, "%s: %s", kl_reason_word(reason),
+                         message);
 }
 
 static bool plan_late(struct kl_wait *wait, bool late)
@@ -187,7 +188,8 @@ static void get_why(struct kl_request *request, void *data)
 }
 
 /* --- history ------------------------------------------------------------------------------------------ */
-static struct kilter_value *history_entry(struct kilter_arena *arena, const struct kl_history_row *row, bool current)
+static struct kilter_value *history_entry(struct kilter_arena *arena, const struct kl_history_row *row,
+                                          bool current)
 {
     struct kilter_value *map = kilter_map(arena), *commit = kilter_map(arena);
     kl_put_int(arena, map, "pass", row->id);

@@ -20,10 +20,10 @@ struct kl_wait {
     uint64_t pass; /* the pass that must have ended */
     int64_t timeout_ns;
     struct kl_wish wish;
-    bool flag;              /* the handler's own */
-    char text[128];         /* likewise */
+    bool flag;      /* the handler's own */
+    char text[128]; /* likewise */
     struct kl_commit commit;
-    bool stream;            /* an event stream that follows */
+    bool stream; /* an event stream that follows */
     int64_t last_event;
     char kinds[256];
 };
@@ -31,8 +31,8 @@ struct kl_wait {
 struct kl_api {
     struct kl_engine *engine;
     struct kl_wait *waits;
-    uv_async_t *moved;  /* the revision moved: look at the waits */
-    uv_timer_t *pulse;  /* keeps streams alive */
+    uv_async_t *moved; /* the revision moved: look at the waits */
+    uv_timer_t *pulse; /* keeps streams alive */
 };
 
 /* --- api.c ------------------------------------------------------------------------- */

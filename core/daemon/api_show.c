@@ -86,7 +86,10 @@ static void put_commit(struct kilter_arena *arena, struct kilter_value *map, con
 struct kilter_value *kl_show_source(struct kilter_arena *arena, const struct kl_source_state *source)
 {
     struct kilter_value *map = kilter_map(arena);
-    const char *state = source->job ? "Fetching" : source->error[0] ? "Failed" : source->commit.id[0] ? "Ready" : "Unknown";
+    const char *state = source->job            ? "Fetching"
+                        : source->error[0]     ? "Failed"
+                        : source->commit.id[0] ? "Ready"
+                                               : "Unknown";
     int64_t apps = 0;
     struct kilter_str key;
     void *value;
@@ -229,7 +232,9 @@ static void put_definition(struct kilter_arena *arena, struct kilter_value *map,
     kl_put(arena, map, "source", def && def->source ? def->source->name.ptr : "");
     kilter_set(arena, map, "path", kilter_string(arena, def && def->path.ptr ? def->path : KILTER_STR("")));
     kl_put(arena, map, "target", def ? def->target->name.ptr : "");
-    const char *renderer = app->artifact ? app->artifact->renderer : def && def->renderer.len ? def->renderer.ptr : "";
+    const char *renderer = app->artifact              ? app->artifact->renderer
+                           : def && def->renderer.len ? def->renderer.ptr
+                                                      : "";
     kilter_set(arena, map, "renderer", kilter_string_c(arena, renderer));
     if (def)
         kilter_set(arena, map, "policy", show_policy(arena, &def->policy));
@@ -368,7 +373,8 @@ static struct kilter_value *show_change(struct kilter_arena *arena, const struct
     kilter_set(arena, map, "claims", strings(arena, change->claims, change->claim_count));
     if (change->effect_count)
         kilter_set(arena, map, "effects", show_effects(arena, change));
-    const struct kilter_value *diff = kilter_get(planned->value, "diff"), *text = kilter_get(planned->value, "text");
+    const struct kilter_value *diff = kilter_get(planned->value, "diff"),
+                              *text = kilter_get(planned->value, "text");
     if (diff)
         kilter_set(arena, map, "diff", kilter_value_copy(arena, diff));
     if (text)
@@ -516,7 +522,9 @@ struct kilter_value *kl_show_event(struct kilter_arena *arena, const struct kl_e
     kl_put_time(arena, map, "time", row->time_ms);
     kl_put_str(arena, map, "kind", row->kind);
     kl_put(arena, map, "severity",
-           row->severity >= KL_ERROR ? "error" : row->severity == KL_WARNING ? "warning" : "info");
+           row->severity >= KL_ERROR     ? "error"
+           : row->severity == KL_WARNING ? "warning"
+                                         : "info");
     kl_put_str(arena, map, "app", row->app_name);
     kl_put_str(arena, map, "actor", row->actor);
     kl_put_str(arena, map, "commit", row->commit);

@@ -28,9 +28,10 @@ static enum kl_question question_of(struct kilter_str word)
     static const struct {
         const char *word;
         enum kl_question question;
-    } words[] = {
-        { "blob", KL_ASKED_BLOB }, { "exists", KL_ASKED_EXISTS }, { "list", KL_ASKED_LIST }, { "link", KL_ASKED_LINK }
-    };
+    } words[] = { { "blob", KL_ASKED_BLOB },
+                  { "exists", KL_ASKED_EXISTS },
+                  { "list", KL_ASKED_LIST },
+                  { "link", KL_ASKED_LINK } };
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         if (kilter_str_eq_c(word, words[i].word))
             return words[i].question;

@@ -32,7 +32,7 @@ struct kl_tree_change {
     bool list;                       /* the names or types of this directory's entries changed */
 };
 
-struct kl_asked *kl_asked_new(void); /* NULL when out of memory */
+struct kl_asked *kl_asked_new(void);        /* NULL when out of memory */
 void kl_asked_free(struct kl_asked *asked); /* takes NULL */
 /* Adds the content of one item {path, question}. KILTER_E_INVALID for an unknown question. */
 int kl_asked_add(struct kl_asked *asked, const struct kilter_value *item);

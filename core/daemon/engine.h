@@ -20,9 +20,9 @@
 #include "daemon/asked.h"
 #include "daemon/plan.h"
 #include "daemon/policy.h"
-#include "pool/pool.h"
 #include "daemon/state.h"
 #include "manifest/manifest.h"
+#include "pool/pool.h"
 #include "store/store.h"
 
 struct kl_engine;
@@ -48,19 +48,19 @@ struct kl_source_state {
     char *mirror; /* directory */
     struct kl_commit commit;
     char ref_name[256];
-    struct kl_job *job;  /* the fetch that runs, or NULL */
-    bool again;          /* another look is wanted as soon as nothing writes to the mirror */
-    bool outdated;       /* the fetch that runs is of another URL or ref */
-    bool maintaining;    /* the mirror is being repacked */
-    uv_timer_t timer;    /* next poll */
+    struct kl_job *job; /* the fetch that runs, or NULL */
+    bool again;         /* another look is wanted as soon as nothing writes to the mirror */
+    bool outdated;      /* the fetch that runs is of another URL or ref */
+    bool maintaining;   /* the mirror is being repacked */
+    uv_timer_t timer;   /* next poll */
     struct kl_source_waiter *waiters;
-    unsigned failures;   /* in a row */
-    int64_t fetched_ms;  /* last success */
-    int64_t next_ms;     /* next poll */
-    char error[512];     /* of the last try; empty: it succeeded */
+    unsigned failures;  /* in a row */
+    int64_t fetched_ms; /* last success */
+    int64_t next_ms;    /* next poll */
+    char error[512];    /* of the last try; empty: it succeeded */
     char digest[KL_DIGEST_TEXT];
     bool closing;
-    unsigned fetches;    /* that brought something, since the mirror was repacked */
+    unsigned fetches; /* that brought something, since the mirror was repacked */
     /* Collected while a fetch runs. */
     struct kilter_arena *changes_arena;
     struct kl_tree_change *changes;
@@ -74,7 +74,7 @@ struct kl_artifact {
     char commit[41];
     char render_digest[KL_DIGEST_TEXT];
     char renderer[64], version[64];
-    char digest[65];    /* of the resources */
+    char digest[65];              /* of the resources */
     struct kilter_str *resources; /* encoded, each malloc'd */
     size_t count, capacity;
     size_t bytes;
@@ -90,9 +90,9 @@ struct kl_wish {
     enum kl_trigger trigger; /* KL_TRIGGER_NONE: nothing is asked */
     bool prune, correct;     /* by a person, this once */
     bool thorough;
-    char approve[65];        /* digest of the plan that is approved; empty: none */
-    char actor[80];          /* who or what */
-    char note[160];          /* what moved */
+    char approve[65]; /* digest of the plan that is approved; empty: none */
+    char actor[80];   /* who or what */
+    char note[160];   /* what moved */
 };
 
 enum kl_result {
@@ -156,7 +156,7 @@ struct kl_app_state {
     struct kilter_arena *orphan_arena; /* or a definition from the store, when it was removed while nothing ran */
     struct kl_source_state *source;    /* NULL while it is being removed */
     enum kl_removal removal;
-    bool keep_after_removal;           /* `forget` and `delete` of an app that is still in the manifest */
+    bool keep_after_removal; /* `forget` and `delete` of an app that is still in the manifest */
     int64_t revision;
 
     /* Kept over restarts. */
@@ -195,9 +195,9 @@ struct kl_app_state {
     int64_t plan_ms;
     struct kl_map notes; /* resource key -> struct kl_resource_note */
 
-    struct kl_pass *pass;   /* the one that runs, or NULL */
-    struct kl_pass *queue;  /* plans that wait for it to end */
-    uint64_t begun, ended;  /* passes so far */
+    struct kl_pass *pass;  /* the one that runs, or NULL */
+    struct kl_pass *queue; /* plans that wait for it to end */
+    uint64_t begun, ended; /* passes so far */
     struct kl_wish wish;
     uv_timer_t timer; /* next drift check, retry, or end of a suspension */
     char *saved;      /* the state document that the store has */
@@ -227,10 +227,10 @@ struct kl_engine {
     bool draining;
     unsigned open_handles;      /* timers of apps and sources */
     struct kl_closing *closing; /* waits for the last of them */
-    struct kl_reload *reload; /* the one under way, or NULL */
+    struct kl_reload *reload;   /* the one under way, or NULL */
     char reload_error[512];
     struct kilter_diags *reload_diags; /* of the last failed reload */
-    void (*moved)(void *data); /* the API's: the revision moved */
+    void (*moved)(void *data);         /* the API's: the revision moved */
     void *moved_data;
 };
 
@@ -253,8 +253,7 @@ void kl_engine_event(struct kl_txn *txn, struct kl_app_state *app, const char *k
     KILTER_PRINTF(7, 8);
 /* A transaction with one event, committed at once. */
 void kl_engine_log_event(struct kl_engine *engine, struct kl_app_state *app, const char *kind,
-                         enum kl_severity severity, const char *actor, const char *format, ...)
-    KILTER_PRINTF(6, 7);
+                         enum kl_severity severity, const char *actor, const char *format, ...) KILTER_PRINTF(6, 7);
 /* The timer of an app or source is closed. */
 void kl_engine_handle_closed(struct kl_engine *engine);
 /* Commits, and logs a failure. */

@@ -79,10 +79,14 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 }
 
 static const struct argp argp = {
-    option_table, parse_option, NULL,
+    option_table,
+    parse_option,
+    NULL,
     "kilterd keeps targets in line with Git, as its manifest says.\vSIGHUP reads the manifest again; a bad one "
     "changes nothing. SIGTERM ends after the changes under way. See kilterd(8) and kilter.yaml(5).",
-    NULL, NULL, NULL
+    NULL,
+    NULL,
+    NULL
 };
 
 static void print_version(FILE *stream, struct argp_state *state)
@@ -246,8 +250,8 @@ static void on_ready(void *data, const char *error)
 
 static void set_up_log(const struct options *options, const struct kl_daemon_config *config)
 {
-    enum kilter_log_level level = config && config->log_level ? (enum kilter_log_level)config->log_level
-                                                              : KILTER_LOG_INFO;
+    enum kilter_log_level level =
+        config && config->log_level ? (enum kilter_log_level)config->log_level : KILTER_LOG_INFO;
     if (options->log_level && kl_log_level_parse(kilter_str_c(options->log_level), &level) < 0) {
         fprintf(stderr, "kilterd: --log-level: error, warning, info or debug, not '%s'\n", options->log_level);
         exit(2);

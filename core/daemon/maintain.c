@@ -55,8 +55,8 @@ static void on_done(void *data, const struct kl_job_outcome *outcome)
     if (outcome->status < 0)
         kl_log(KILTER_LOG_WARNING, "source '%s': repacking its mirror: %s", work->source, outcome->message);
     else
-        kl_log(KILTER_LOG_INFO, "source '%s': its mirror was repacked, %lld KiB before and %lld KiB now", work->source,
-               (long long)(before >> 10), (long long)(after >> 10));
+        kl_log(KILTER_LOG_INFO, "source '%s': its mirror was repacked, %lld KiB before and %lld KiB now",
+               work->source, (long long)(before >> 10), (long long)(after >> 10));
     over(work);
 }
 

@@ -151,7 +151,9 @@ static void record_history(struct kl_pass *pass, enum kl_result result, struct k
         .result = kilter_str_c(result_word(result)),
         .reason = kilter_str_c(kl_reason_word(app->reason)),
         .counts = counts_json(pass),
-        .plan_digest = kilter_str_c(pass->plan ? pass->plan->digest : app->plan ? app->plan->digest : ""),
+        .plan_digest = kilter_str_c(pass->plan  ? pass->plan->digest
+                                    : app->plan ? app->plan->digest
+                                                : ""),
         .message = kilter_str_c(app->message),
         .summary = kilter_str_c("{}"),
     };
@@ -194,7 +196,8 @@ void kl_pass_end(struct kl_pass *pass, enum kl_result result)
     struct kl_app_state *app = pass->app;
     if (pass->plan_done) {
         if (result == KL_RESULT_SUPERSEDED)
-            pass->plan_done(pass->plan_data, NULL, NULL, KL_REASON_SUPERSEDED, "the daemon or the app is ending", NULL);
+            pass->plan_done(pass->plan_data, NULL, NULL, KL_REASON_SUPERSEDED, "the daemon or the app is ending",
+                            NULL);
         else
             pass->plan_done(pass->plan_data, pass->plan, &pass->decision, KL_REASON_NONE, "", NULL);
         leave(pass);
@@ -626,7 +629,8 @@ static void show_held(struct kl_app_state *app, enum kl_reason reason)
         app->wish = (struct kl_wish){ 0 };
         app->health = app->health == KILTER_HEALTH_UNKNOWN ? KILTER_HEALTH_SUSPENDED : app->health;
         const char *why = app->suspension.reason[0] ? app->suspension.reason : "no reason was given";
-        kl_app_show(app, KL_PHASE_WAITING, reason, "%s", app->suspension.on ? why : "the manifest says suspend: true");
+        kl_app_show(app, KL_PHASE_WAITING, reason, "%s",
+                    app->suspension.on ? why : "the manifest says suspend: true");
         if (app->suspension.on && app->suspension.until_ms) {
             int64_t left = app->suspension.until_ms - kl_clock_wall_ms();
             kl_app_schedule(app, (left > 0 ? left : 0) * KL_NS_PER_MS);

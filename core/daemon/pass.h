@@ -26,11 +26,11 @@ struct kl_owned {
     size_t claim_count;
     enum kilter_record_status status;
     uint32_t schema_version;
-    struct kilter_str attributes; /* JSON, or empty */
-    struct kilter_str directives; /* JSON, or empty */
-    bool stored;                  /* it was in the store before this pass */
-    bool gone;                    /* deleted or forgotten */
-    bool left_alone;              /* the plan has a change for it that is not applied */
+    struct kilter_str attributes;     /* JSON, or empty */
+    struct kilter_str directives;     /* JSON, or empty */
+    bool stored;                      /* it was in the store before this pass */
+    bool gone;                        /* deleted or forgotten */
+    bool left_alone;                  /* the plan has a change for it that is not applied */
     enum kilter_record_status before; /* the status before this pass set an intent */
 };
 
@@ -46,9 +46,9 @@ struct kl_pass {
     uint64_t number;
     struct kilter_arena *arena;
     struct kl_commit commit;
-    bool destroy;  /* the plan deletes everything owned */
-    bool forget;   /* ... or rather forgets it */
-    bool repair;   /* at the commit that is applied, because the wanted one cannot be had */
+    bool destroy; /* the plan deletes everything owned */
+    bool forget;  /* ... or rather forgets it */
+    bool repair;  /* at the commit that is applied, because the wanted one cannot be had */
     bool superseded, cancelled;
 
     /* A plan only, for somebody who asked. */
@@ -66,13 +66,13 @@ struct kl_pass {
     size_t sent_count;
     struct kl_plan *plan;
     bool plan_shown; /* the app has the plan now and frees it */
-    bool aside;      /* at another commit than the wanted one, or with other rules: of no meaning for the app's state */
+    bool aside; /* at another commit than the wanted one, or with other rules: of no meaning for the app's state */
     struct kl_decision decision;
 
     struct kl_map takers;      /* claim -> struct kl_owned of the change that takes it */
     struct kl_planned **order; /* the changes to apply, waves in order, deletions last */
     size_t order_count, wave_begin, wave_end;
-    bool *answered; /* of the wave */
+    bool *answered;     /* of the wave */
     struct kl_txn *txn; /* results on their way to the store */
     size_t txn_results;
     size_t applied, failed, stale, blocked_results;
@@ -132,7 +132,7 @@ enum kl_priority kl_pass_priority(const struct kl_pass *pass);
 int kl_pass_plugin(struct kl_pass *pass, const struct kl_manifest_plugin *plugin, struct kilter_value **ret,
                    struct kilter_error *err);
 
-void kl_pass_plan_begin(struct kl_pass *pass);   /* pass_plan.c: from the inventory to the decision */
+void kl_pass_plan_begin(struct kl_pass *pass); /* pass_plan.c: from the inventory to the decision */
 /* What a pass that leaves everything in line, or not, says of the app. */
 enum kl_sync_state kl_pass_sync_state(const struct kl_pass *pass, bool in_line);
 /* The arguments that every job on the target has. */

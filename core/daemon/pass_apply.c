@@ -50,7 +50,8 @@ static struct kilter_str directives_json(const struct kl_planned *planned)
 }
 
 /* One claim, one record: what goes has given up what another change takes, as when a file becomes a link. */
-static const struct kilter_str *kept_claims(const struct kl_pass *pass, const struct kl_owned *owned, size_t *ret_count)
+static const struct kilter_str *kept_claims(const struct kl_pass *pass, const struct kl_owned *owned,
+                                            size_t *ret_count)
 {
     struct kilter_str *kept = kilter_arena_calloc(pass->arena, owned->claim_count + 1, sizeof *kept);
     *ret_count = kept ? 0 : owned->claim_count;
@@ -255,15 +256,16 @@ static void note_result(struct kl_pass *pass, const struct kl_planned *planned, 
         note->drift_since_ms = 0;
 }
 
-static void count_failure(struct kl_pass *pass, const struct kl_planned *planned, const struct kilter_result *result)
+static void count_failure(struct kl_pass *pass, const struct kl_planned *planned,
+                          const struct kilter_result *result)
 {
     pass->failed += result->result == KILTER_RESULT_TRANSIENT || result->result == KILTER_RESULT_TERMINAL;
     pass->stale += result->result == KILTER_RESULT_STALE;
     pass->blocked_results += result->result == KILTER_RESULT_BLOCKED;
     if (result->retry_after_ns > pass->retry_after_ns)
         pass->retry_after_ns = result->retry_after_ns;
-    bool worse = !pass->worst_message[0] || (result->result == KILTER_RESULT_TERMINAL &&
-                                             pass->worst != KILTER_RESULT_TERMINAL);
+    bool worse = !pass->worst_message[0] ||
+                 (result->result == KILTER_RESULT_TERMINAL && pass->worst != KILTER_RESULT_TERMINAL);
     if (!worse || result->result == KILTER_RESULT_SKIPPED)
         return;
     struct kilter_buf id = KILTER_BUF_INIT(1024);
@@ -334,8 +336,9 @@ static void apply_failed(struct kl_pass *pass)
     forget_intents(pass, pass->wave_end);
     app->sync = KL_STATE_OUT_OF_SYNC;
     if (pass->stale && !pass->failed && !pass->blocked_results) {
-        kl_pass_fail(pass, KL_REASON_APPLY_FAILED, true, NULL, NULL, "%zu of %zu applied; the rest moved meanwhile: %s",
-                     pass->applied, pass->order_count, pass->worst_message);
+        kl_pass_fail(pass, KL_REASON_APPLY_FAILED, true, NULL, NULL,
+                     "%zu of %zu applied; the rest moved meanwhile: %s", pass->applied, pass->order_count,
+                     pass->worst_message);
         return;
     }
     bool transient = pass->worst != KILTER_RESULT_TERMINAL;

@@ -33,8 +33,8 @@ int kl_pass_target_arguments(struct kl_pass *pass, struct kilter_value **ret, st
         kilter_set(arena, map, "mirror", kilter_string_c(arena, app->source->mirror));
         kilter_set(arena, map, "commit", kilter_string_c(arena, pass->commit.id));
     }
-    char *owner = kilter_arena_printf(arena, "%.*s/%s", KILTER_STR_ARG(app->engine->manifest->installation),
-                                      app->name);
+    char *owner =
+        kilter_arena_printf(arena, "%.*s/%s", KILTER_STR_ARG(app->engine->manifest->installation), app->name);
     kilter_set(arena, map, "owner", kilter_string_c(arena, owner));
     *ret = map;
     return 0;
@@ -230,7 +230,8 @@ static void mark_left_alone(struct kl_pass *pass)
         const struct kl_planned *planned = &pass->plan->changes[i];
         struct kl_owned *owned = kl_map_get(&pass->owned, planned->key);
         if (owned)
-            owned->left_alone = planned->disposition != KL_DISPOSE_APPLY && planned->disposition != KL_DISPOSE_NOTHING;
+            owned->left_alone =
+                planned->disposition != KL_DISPOSE_APPLY && planned->disposition != KL_DISPOSE_NOTHING;
     }
 }
 
@@ -294,8 +295,8 @@ static void find_twins(struct kl_pass *pass)
             } else if (first != planned) {
                 struct kilter_buf id = KILTER_BUF_INIT(1024);
                 kilter_id_format(&id, &first->change.id);
-                planned->rival = kilter_arena_printf(pass->plan->arena, "%s' as '%s", pass->app->name,
-                                                     id.ptr ? id.ptr : "");
+                planned->rival =
+                    kilter_arena_printf(pass->plan->arena, "%s' as '%s", pass->app->name, id.ptr ? id.ptr : "");
                 kilter_buf_release(&id);
             }
         }

@@ -68,9 +68,8 @@ int kl_plan_seal(struct kl_plan *plan)
 {
     /* Everything that decides what an apply would do, and nothing that differs between two looks at the same
      * state. Secrets take part in clear inside the digest only; `after` holds them by fingerprint anyway. */
-    static const char *const members[] = { "verb",  "flags", "apiVersion", "resourceKind",  "namespace",
-                                           "name",  "claims", "before",    "after",         "preconditions",
-                                           "effects" };
+    static const char *const members[] = { "verb",   "flags",  "apiVersion", "resourceKind",  "namespace", "name",
+                                           "claims", "before", "after",      "preconditions", "effects" };
     struct kilter_buf text = KILTER_BUF_INIT(SIZE_MAX);
     struct kilter_sha256 sha;
     kilter_sha256_init(&sha);

@@ -35,7 +35,8 @@ static void take_descriptor(struct kl_plugin_state *plugin, const struct kilter_
         return;
     }
     plugin->schemas = *schemas;
-    snprintf(plugin->version, sizeof plugin->version, "%.*s", KILTER_STR_ARG(kilter_get_text(descriptor, "version")));
+    snprintf(plugin->version, sizeof plugin->version, "%.*s",
+             KILTER_STR_ARG(kilter_get_text(descriptor, "version")));
 }
 
 /* --- describing ----------------------------------------------------------------------------------- */

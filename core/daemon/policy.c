@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <time.h>
 
-
 /* What the plan as a whole asks of a person, collected while its changes are looked at. */
 struct asks {
     size_t commit;   /* brought by a commit, under sync: manual */
@@ -87,8 +86,8 @@ static enum kl_disposition dispose(struct kl_plan *plan, struct kl_planned *plan
         return KL_DISPOSE_BLOCKED;
     }
     if (change->flags & KILTER_CHANGE_FOREIGN) {
-        planned->why = kilter_arena_printf(plan->arena, "it carries the mark of %.*s",
-                                           KILTER_STR_ARG(change->foreign_owner));
+        planned->why =
+            kilter_arena_printf(plan->arena, "it carries the mark of %.*s", KILTER_STR_ARG(change->foreign_owner));
         return KL_DISPOSE_BLOCKED;
     }
     if (!kl_verb_acts(change->verb))
@@ -301,9 +300,9 @@ void kl_policy_decide(struct kl_plan *plan, const struct kl_policy_facts *facts,
     count(plan, ret);
     bool brings = false; /* anything that a commit brings, as against repairs */
     for (size_t i = 0; i < plan->count; i++)
-        brings |= (plan->changes[i].disposition == KL_DISPOSE_APPLY ||
-                   plan->changes[i].disposition == KL_DISPOSE_ASK) &&
-                  !only_drift(&plan->changes[i].change);
+        brings |=
+            (plan->changes[i].disposition == KL_DISPOSE_APPLY || plan->changes[i].disposition == KL_DISPOSE_ASK) &&
+            !only_drift(&plan->changes[i].change);
     ret->verdict = KL_VERDICT_APPLY;
     bool approved = facts->approved && strcmp(facts->approved, plan->digest) == 0;
     if (approved && facts->dependency_ready)

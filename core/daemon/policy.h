@@ -18,16 +18,16 @@
 struct kl_policy_facts {
     const struct kl_policy *policy;
     enum kl_trigger trigger;
-    bool person_sync;      /* a person asked for this pass: `sync: manual` is satisfied */
-    bool person_prune;     /* ... and for deleting what Git no longer has, this once */
-    bool person_correct;   /* ... and for overwriting manual changes, this once */
-    const char *approved;  /* digest of the plan that a person approved; NULL: none */
-    bool allow_empty;      /* an empty render may prune */
-    bool removal;          /* the app goes: what it owns is deleted or forgotten */
-    bool renderer_changed; /* same commit, but another version of the renderer made it */
-    bool dependency_ready; /* false: nothing that a commit brings may be applied yet */
-    const char *dependency;   /* the one that is not ready */
-    bool rebuilt_inventory;   /* the first prune after the inventory was rebuilt waits for a person */
+    bool person_sync;       /* a person asked for this pass: `sync: manual` is satisfied */
+    bool person_prune;      /* ... and for deleting what Git no longer has, this once */
+    bool person_correct;    /* ... and for overwriting manual changes, this once */
+    const char *approved;   /* digest of the plan that a person approved; NULL: none */
+    bool allow_empty;       /* an empty render may prune */
+    bool removal;           /* the app goes: what it owns is deleted or forgotten */
+    bool renderer_changed;  /* same commit, but another version of the renderer made it */
+    bool dependency_ready;  /* false: nothing that a commit brings may be applied yet */
+    const char *dependency; /* the one that is not ready */
+    bool rebuilt_inventory; /* the first prune after the inventory was rebuilt waits for a person */
 };
 
 enum kl_verdict {

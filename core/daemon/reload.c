@@ -49,8 +49,9 @@ static struct orphan_def *orphan_def(struct kl_engine *engine, struct kilter_are
         .target = &def->target,
         .policy = { .name = KILTER_STR("default"),
                     .max_deletes = { percent, (uint32_t)limit },
-                    .on_remove = kilter_str_eq_c(kilter_get_text(removal, "onRemove"), "delete") ? KL_ON_REMOVE_DELETE
-                                                                                              : KL_ON_REMOVE_KEEP,
+                    .on_remove = kilter_str_eq_c(kilter_get_text(removal, "onRemove"), "delete")
+                                     ? KL_ON_REMOVE_DELETE
+                                     : KL_ON_REMOVE_KEEP,
                     .prune = true,
                     .drift_interval_ns = 300 * KL_NS_PER_S,
                     .timeout_ns = 300 * KL_NS_PER_S,
@@ -68,7 +69,8 @@ static void begin_removal(struct kl_app_state *app, const char *actor)
     app->stuck = false;
     struct kl_txn *txn = kl_txn_new(app->engine->store);
     kl_txn_set_app_removed(txn, app->id, true);
-    kl_engine_event(txn, app, "removed", KL_WARNING, actor, NULL, "left the manifest; what it owns is %s (onRemove: %s)",
+    kl_engine_event(txn, app, "removed", KL_WARNING, actor, NULL,
+                    "left the manifest; what it owns is %s (onRemove: %s)",
                     destroys ? "deleted" : "kept and forgotten", kl_on_remove_word(app->def->policy.on_remove));
     kl_engine_commit(app->engine, txn, KL_RELAXED);
     kl_app_trigger(app, KL_TRIGGER_MANIFEST, actor, "the app left the manifest");
@@ -91,10 +93,11 @@ static void adopt_removed(struct kl_engine *engine, const struct kl_app_row *row
         app->orphan_arena ? orphan_def(engine, app->orphan_arena, name, kilter_get(state, "removal")) : NULL;
     if (!def || !def->target.plugin) {
         app->removal = KL_REMOVAL_FORGET;
-        kl_app_show(app, KL_PHASE_FAILED, KL_REASON_PLAN_FAILED,
-                    "it left the manifest, and so did the plugin of its target '%s'; put the plugin back so that what "
-                    "the app owns can be dealt with, or give up its records with 'kilter state rm'",
-                    def ? def->target.name.ptr : "");
+        kl_app_show(
+            app, KL_PHASE_FAILED, KL_REASON_PLAN_FAILED,
+            "it left the manifest, and so did the plugin of its target '%s'; put the plugin back so that what "
+            "the app owns can be dealt with, or give up its records with 'kilter state rm'",
+            def ? def->target.name.ptr : "");
         return;
     }
     kl_app_define(app, &def->app);

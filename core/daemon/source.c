@@ -188,7 +188,8 @@ void kl_source_restore(struct kl_source_state *source, struct kilter_str json)
     if (arena && kilter_json_read(arena, json, NULL, &map, NULL) == 0 &&
         kilter_str_eq_c(kilter_get_text(map, "digest"), source->digest)) {
         kl_commit_read(kilter_get(map, "commit"), &source->commit);
-        snprintf(source->ref_name, sizeof source->ref_name, "%.*s", KILTER_STR_ARG(kilter_get_text(map, "refName")));
+        snprintf(source->ref_name, sizeof source->ref_name, "%.*s",
+                 KILTER_STR_ARG(kilter_get_text(map, "refName")));
         kilter_get_int(map, "fetched", &source->fetched_ms);
     }
     kilter_arena_free(arena);
@@ -285,9 +286,10 @@ static void on_change(void *data, const struct kilter_value *item, struct kilter
         source->change_capacity = capacity;
     }
     struct kl_tree_change *change = &source->changes[source->change_count++];
-    *change = (struct kl_tree_change){ .path = kilter_arena_str(source->changes_arena, kilter_get_text(item, "path")),
-                                       .before = kilter_arena_str(source->changes_arena, kilter_get_text(item, "before")),
-                                       .after = kilter_arena_str(source->changes_arena, kilter_get_text(item, "after")) };
+    *change =
+        (struct kl_tree_change){ .path = kilter_arena_str(source->changes_arena, kilter_get_text(item, "path")),
+                                 .before = kilter_arena_str(source->changes_arena, kilter_get_text(item, "before")),
+                                 .after = kilter_arena_str(source->changes_arena, kilter_get_text(item, "after")) };
     kilter_get_bool(item, "list", &change->list);
 }
 
@@ -317,8 +319,9 @@ static void fetched(struct kl_source_state *source, const struct kilter_value *d
         source->commit = now;
         source->fetches++;
         save(source, txn);
-        kl_engine_event(txn, NULL, "fetched", forced ? KL_WARNING : KL_INFO, "timer", &now, "source '%s': %s%.12s by %s: %s",
-                        source->name, forced ? "history was rewritten, now " : "", now.id, now.author, now.subject);
+        kl_engine_event(txn, NULL, "fetched", forced ? KL_WARNING : KL_INFO, "timer", &now,
+                        "source '%s': %s%.12s by %s: %s", source->name, forced ? "history was rewritten, now " : "",
+                        now.id, now.author, now.subject);
         kl_engine_commit(source->engine, txn, KL_RELAXED);
     }
     /* First those who asked, so that what they want and what the commit brings is one pass. */
@@ -331,8 +334,8 @@ static void fetch_failed(struct kl_source_state *source, const struct kl_job_out
 {
     if (strcmp(source->error, outcome->message) != 0) {
         kl_log(KILTER_LOG_WARNING, "source '%s': %s", source->name, outcome->message);
-        kl_engine_log_event(source->engine, NULL, "sourceFailed", KL_ERROR, "timer", "source '%s': %s", source->name,
-                            outcome->message);
+        kl_engine_log_event(source->engine, NULL, "sourceFailed", KL_ERROR, "timer", "source '%s': %s",
+                            source->name, outcome->message);
     }
     source->failures++;
     snprintf(source->error, sizeof source->error, "%s", outcome->message);
@@ -402,8 +405,8 @@ static int put_secret(struct kilter_arena *arena, struct kilter_value *map, cons
     return rc;
 }
 
-static int fetch_arguments(const struct kl_source_state *source, struct kilter_arena *arena, struct kilter_value **ret,
-                           struct kilter_error *err)
+static int fetch_arguments(const struct kl_source_state *source, struct kilter_arena *arena,
+                           struct kilter_value **ret, struct kilter_error *err)
 {
     const struct kl_source *def = source->def;
     struct kilter_value *map = kilter_map(arena), *ref = kilter_map(arena), *credentials = NULL;

@@ -10,9 +10,22 @@ static const char *const phase_words[] = {
 };
 
 static const char *const reason_words[] = {
-    "",           "DependencyNotReady", "ApprovalRequired",  "DeleteLimit",     "DriftConflict", "OwnershipConflict",
-    "Suspended",  "Pinned",             "Superseded",        "PluginQuarantined", "RendererChanged", "RenderFailed",
-    "PlanFailed", "ApplyFailed",        "HealthFailed",      "SourceUnavailable",
+    "",
+    "DependencyNotReady",
+    "ApprovalRequired",
+    "DeleteLimit",
+    "DriftConflict",
+    "OwnershipConflict",
+    "Suspended",
+    "Pinned",
+    "Superseded",
+    "PluginQuarantined",
+    "RendererChanged",
+    "RenderFailed",
+    "PlanFailed",
+    "ApplyFailed",
+    "HealthFailed",
+    "SourceUnavailable",
 };
 
 static const char *const trigger_words[] = {

@@ -55,11 +55,11 @@ enum kl_trigger {
     KL_TRIGGER_PERSON,
 };
 
-const char *kl_sync_state_word(enum kl_sync_state sync);          /* "Synced", "OutOfSync", "Unknown" */
-const char *kl_phase_word(enum kl_phase phase);       /* "Idle", ... */
-const char *kl_reason_word(enum kl_reason reason);    /* "ApprovalRequired", ...; "" for none */
-const char *kl_trigger_word(enum kl_trigger trigger); /* "commit", "drift check", ... */
-const char *kl_health_state(enum kilter_health health); /* "Healthy", ... as people read it */
+const char *kl_sync_state_word(enum kl_sync_state sync); /* "Synced", "OutOfSync", "Unknown" */
+const char *kl_phase_word(enum kl_phase phase);          /* "Idle", ... */
+const char *kl_reason_word(enum kl_reason reason);       /* "ApprovalRequired", ...; "" for none */
+const char *kl_trigger_word(enum kl_trigger trigger);    /* "commit", "drift check", ... */
+const char *kl_health_state(enum kilter_health health);  /* "Healthy", ... as people read it */
 
 /* The inverse, for what the store kept; the first of the list for an unknown word. */
 enum kl_sync_state kl_sync_state_of(struct kilter_str word);

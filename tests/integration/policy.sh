@@ -54,6 +54,13 @@ sync edge
 expect "$(cat "$host/etc/motd")" = three
 expect "$(field edge sync)" = Synced
 
+rule "a person's sync leaves a manual change alone, and --correct undoes it"
+echo by-hand >"$host/etc/motd"
+expect_status 1 sync edge
+expect "$(cat "$host/etc/motd")" = by-hand
+sync edge --correct
+expect "$(cat "$host/etc/motd")" = three
+
 rule 'drift correct: puts it back'
 edge_manifest 'drift: correct, driftInterval: 10s'
 kilter reload
