@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# The tree's own rules: includes point at plugin-api only, every source says its licence, one formatter.
+# The tree's own rules: includes point at plugin-api only, every source says its licence, links between pages lead
+# somewhere, one formatter.
 set -eu
 : "${KILTER_SOURCE_DIR:?run this through ctest or tests/run}"
 cd "$KILTER_SOURCE_DIR"
@@ -74,6 +75,14 @@ for path in (os.path.normpath(path) for path in files(".")):
         sources += 1
         if SPDX not in "\n".join(head.decode("utf-8", "replace").splitlines()[:3]):
             problems.append(f"{path}:1: no line \"{SPDX}\" at its beginning")
+
+# --- links between pages lead somewhere -----------------------------------------------------------------------------
+LINK = re.compile(r'\]\(([^)#\s]+)[^)]*\)')
+for path in (os.path.normpath(path) for path in files(".")):
+    if path.endswith(".md"):
+        for link in LINK.findall(open(path, encoding="utf-8").read()):
+            if "://" not in link and not os.path.exists(os.path.join(os.path.dirname(path), link)):
+                problems.append(f"{path}: the link to {link} leads nowhere")
 
 print("\n".join(problems))
 print(f"{looked} includes and {sources} sources looked at, {len(problems)} problems")

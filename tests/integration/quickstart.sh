@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# examples/quickstart/run tells the story that it promises, within its time, and leaves nothing behind.
+# examples/quickstart/run tells the story that it promises, within its time, and leaves nothing behind; and the
+# manifest of the README does what it says.
 set -eu
 : "${KILTER_BUILD_DIR:?run this through ctest or tests/run}"
 : "${KILTER_SOURCE_DIR:?run this through ctest or tests/run}"
@@ -50,7 +51,7 @@ told 'legacy.conf'
 told '$ kilter sync edge'
 told '# What happened, and the way back'
 told '$ kilter history edge'
-told '5 resources in line'
+told 'The first three files'
 told '$ kilter rollback edge'
 told 'legacy.conf'
 told 'Pinned at'
@@ -59,3 +60,13 @@ told 'proxy.conf'
 
 left=$(find "$work/tmp" -mindepth 1 | head)
 [ -z "$left" ] || fail "left behind: $left"
+
+# --- the README's example: the commands as they stand there, in another directory ---------------------------------
+awk '/^PATH=\$PWD\/build/ { on = 1; next } /^```/ { on = 0 } on' "$KILTER_SOURCE_DIR/README.md" |
+    sed "s#/tmp/kilter-demo#$work/demo#" >"$work/readme"
+grep -q 'kilter sync' "$work/readme" || fail "the README's example is not where this test looks for it"
+(
+    cd "$work"
+    PATH=$KILTER_BUILD_DIR/bin:$PATH GIT_CONFIG_NOSYSTEM=1 HOME=$work sh "$work/readme"
+) >"$work/story" 2>&1 || fail "exit status $? from the README's example"
+[ "$(cat "$work/demo/host/etc/motd")" = Welcome ] || fail "the README's example wrote something else"
