@@ -82,7 +82,7 @@ publish hosts fourth
 expect_status 1 sync edge
 expect "$(field edge reason)" = ApplyFailed
 # Two directories and three files are done; nine files are not, and so /a.yaml, which left Git, has not gone.
-expect_has "$(field edge message)" '5 of 15 applied; File/open~f1: '
+expect_has "$(field edge message)" '5 of 15 applied; File/open/f1: '
 expect -f "$host/a.yaml"
 expect "$(field edge phase)" = Failed
 expect "$(field edge nextAttempt)" != ''
@@ -121,3 +121,48 @@ expect "$(field edge reason)" = SourceUnavailable
 expect_has "$(field edge message)" "source 'hosts': "
 mv "$work/away.git" "$work/hosts.git"
 await 100 content_is shut/f1 recovered
+
+rule 'PluginQuarantined: a plugin that crashes again and again is left alone, and other apps go on'
+hostile=$KILTER_BUILD_DIR/tests/fixtures/plugins/hostile.so
+[ -f "$hostile" ] || skip 'the hostile plugin is not built'
+edge_manifest ''
+sed -i "s|plugins: .*|plugins: [files, yaml, file, {name: hostile, file: $hostile}]|" "$work/kilter.yaml"
+cat >>"$work/kilter.yaml" <<END
+  bad: {source: hosts, path: shut, renderer: {name: hostile, callback: render, how: crash}, target: host,
+        policy: {retry: {first: 100ms, max: 100ms}}}
+END
+kilter reload
+bad_is() {
+    [ "$(field bad reason)" = "$1" ]
+}
+await 100 bad_is RenderFailed
+shown=$(field bad message)
+expect_has "$shown" "hostile"
+expect_has "$shown" "render"
+expect_has "$shown" "SEGV"
+await 300 bad_is PluginQuarantined
+expect_has "$(field bad message)" 'hostile'
+put hosts shut/f1 'beside a bad one'
+publish hosts sixth
+sync edge
+expect "$(cat "$host/shut/f1")" = 'beside a bad one'
+expect "$(field edge sync)" = Synced
+kill -0 "$daemon"
+
+rule '... and a target that crashes while it plans fails its own app only'
+cat >>"$work/kilter.yaml" <<END
+  worse: {source: hosts, path: shut, renderer: files, target: abyss}
+END
+sed -i "s|^targets:|targets:\n  abyss: {plugin: hostile, options: {callback: plan, how: abort}}|; /^  bad:/,/policy:/d" "$work/kilter.yaml"
+stop
+start
+worse_failed() {
+    [ "$(field worse phase)" = Failed ]
+}
+await 100 worse_failed
+shown=$(field worse message)
+expect_has "$shown" hostile
+expect_has "$shown" plan
+expect_has "$shown" ABRT
+sync edge
+expect "$(field edge sync)" = Synced
