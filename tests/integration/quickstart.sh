@@ -63,7 +63,7 @@ left=$(find "$work/tmp" -mindepth 1 | head)
 
 # --- the README's example: the commands as they stand there, in another directory ---------------------------------
 awk '/^PATH=\$PWD\/build/ { on = 1; next } /^```/ { on = 0 } on' "$KILTER_SOURCE_DIR/README.md" |
-    sed "s#/tmp/kilter-demo#$work/demo#" >"$work/readme"
+    sed "s#/tmp/kilter-demo#$work/demo#g" >"$work/readme"
 grep -q 'kilter sync' "$work/readme" || fail "the README's example is not where this test looks for it"
 (
     cd "$work"
