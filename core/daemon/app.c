@@ -63,7 +63,7 @@ void kl_artifact_unref(struct kl_artifact *artifact)
         free(bytes.owned);
     }
     free(artifact->resources);
-    kl_asked_free(artifact->asked);
+    kl_asked_set_free(artifact->asked);
     free(artifact);
 }
 

@@ -3,10 +3,10 @@
 
 #include <stdlib.h>
 
-struct kl_asked *kl_asked_new(void)
+struct kl_asked_set *kl_asked_set_new(void)
 {
     struct kilter_arena *arena = kilter_arena_new(0);
-    struct kl_asked *asked = arena ? kilter_arena_alloc(arena, sizeof *asked) : NULL;
+    struct kl_asked_set *asked = arena ? kilter_arena_alloc(arena, sizeof *asked) : NULL;
     if (!asked) {
         kilter_arena_free(arena);
         return NULL;
@@ -15,7 +15,7 @@ struct kl_asked *kl_asked_new(void)
     return asked;
 }
 
-void kl_asked_free(struct kl_asked *asked)
+void kl_asked_set_free(struct kl_asked_set *asked)
 {
     if (!asked)
         return;
@@ -23,24 +23,9 @@ void kl_asked_free(struct kl_asked *asked)
     kilter_arena_free(asked->arena);
 }
 
-static enum kl_question question_of(struct kilter_str word)
+int kl_asked_set_add(struct kl_asked_set *asked, const struct kilter_value *item)
 {
-    static const struct {
-        const char *word;
-        enum kl_question question;
-    } words[] = { { "blob", KL_ASKED_BLOB },
-                  { "exists", KL_ASKED_EXISTS },
-                  { "list", KL_ASKED_LIST },
-                  { "link", KL_ASKED_LINK } };
-    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-        if (kilter_str_eq_c(word, words[i].word))
-            return words[i].question;
-    return 0;
-}
-
-int kl_asked_add(struct kl_asked *asked, const struct kilter_value *item)
-{
-    enum kl_question question = question_of(kilter_get_text(item, "question"));
+    enum kl_question question = kl_question_of(kilter_get_text(item, "question"));
     if (!question)
         return KILTER_E_INVALID;
     if (asked->count == asked->capacity) {
@@ -65,14 +50,14 @@ static int by_path(const void *a, const void *b)
     return order ? order : (int)x->question - (int)y->question;
 }
 
-void kl_asked_seal(struct kl_asked *asked)
+void kl_asked_set_seal(struct kl_asked_set *asked)
 {
     if (asked->count)
         qsort(asked->entries, asked->count, sizeof *asked->entries, by_path);
 }
 
 /* Index of the first entry whose path is not before `path`. */
-static size_t lower_bound(const struct kl_asked *asked, struct kilter_str path)
+static size_t lower_bound(const struct kl_asked_set *asked, struct kilter_str path)
 {
     size_t low = 0, high = asked->count;
     while (low < high) {
@@ -85,28 +70,13 @@ static size_t lower_bound(const struct kl_asked *asked, struct kilter_str path)
     return low;
 }
 
-static bool moves(const struct kl_tree_change *change, enum kl_question question)
-{
-    bool type_changed = !kilter_str_eq(change->before, change->after);
-    switch (question) {
-    case KL_ASKED_BLOB:
-    case KL_ASKED_LINK:
-        return !change->list;
-    case KL_ASKED_EXISTS:
-        return type_changed;
-    case KL_ASKED_LIST:
-        return change->list || type_changed;
-    }
-    return true;
-}
-
-const struct kl_tree_change *kl_asked_moved(const struct kl_asked *asked, const struct kl_tree_change *changes,
-                                            size_t count)
+const struct kl_tree_change *kl_asked_set_moved(const struct kl_asked_set *asked,
+                                                const struct kl_tree_change *changes, size_t count)
 {
     for (size_t c = 0; c < count; c++)
         for (size_t i = lower_bound(asked, changes[c].path);
              i < asked->count && kilter_str_eq(asked->entries[i].path, changes[c].path); i++)
-            if (moves(&changes[c], asked->entries[i].question))
+            if (kl_asked_moved(asked->entries[i].question, &changes[c]))
                 return &changes[c];
     return NULL;
 }

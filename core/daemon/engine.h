@@ -65,6 +65,7 @@ struct kl_source_state {
     struct kilter_arena *changes_arena;
     struct kl_tree_change *changes;
     size_t change_count, change_capacity;
+    bool changes_lost; /* memory was short: anything may have changed */
 };
 
 /* --- apps --------------------------------------------------------------------- */
@@ -79,7 +80,7 @@ struct kl_artifact {
     size_t count, capacity;
     size_t bytes;
     bool secret;
-    struct kl_asked *asked;
+    struct kl_asked_set *asked;
 };
 
 struct kl_artifact *kl_artifact_ref(struct kl_artifact *artifact);

@@ -368,7 +368,7 @@ static void on_render_item(void *data, const struct kilter_value *item, struct k
     struct kl_artifact *artifact = pass->rendering;
     struct kilter_str kind = kilter_get_text(item, "kind");
     if (kilter_str_eq_c(kind, "asked")) {
-        kl_asked_add(artifact->asked, item);
+        kl_asked_set_add(artifact->asked, item);
         return;
     }
     if (!kilter_str_eq_c(kind, "resource"))
@@ -393,10 +393,13 @@ static void on_render_item(void *data, const struct kilter_value *item, struct k
     artifact->bytes += encoded.len;
 }
 
+/* Inputs that are no secrets are variables like others. */
 static int put_inputs(struct kl_pass *pass, struct kilter_value *arguments, struct kilter_error *err)
 {
     const struct kl_app *def = pass->app->def;
     struct kilter_value *inputs = kilter_map(pass->arena);
+    struct kilter_value *variables = def->variables ? kilter_value_copy(pass->arena, def->variables)
+                                                    : kilter_map(pass->arena);
     for (size_t i = 0; i < def->input_count; i++) {
         struct kilter_buf text = KILTER_BUF_INIT(KL_SECRET_MAX);
         int rc = kl_secret_resolve(&def->inputs[i].ref, &text, NULL, err);
@@ -410,10 +413,11 @@ static int put_inputs(struct kl_pass *pass, struct kilter_value *arguments, stru
             return kilter_error_set(err, KILTER_E_NOMEM, "out of memory");
         if (def->inputs[i].secret)
             kilter_set_marks(value, KILTER_VALUE_SECRET);
-        kilter_map_set(pass->arena, inputs, def->inputs[i].name, value);
+        kilter_map_set(pass->arena, def->inputs[i].secret ? inputs : variables, def->inputs[i].name, value);
     }
-    if (def->input_count)
+    if (kilter_map_size(inputs))
         kilter_set(pass->arena, arguments, "inputs", inputs);
+    kilter_set(pass->arena, arguments, "variables", variables);
     return 0;
 }
 
@@ -449,8 +453,6 @@ static int submit_render(struct kl_pass *pass, const struct kl_manifest_plugin *
     kilter_set(arena, arguments, "installation", kilter_string(arena, pass->app->engine->manifest->installation));
     kilter_set(arena, arguments, "app", kilter_string_c(arena, pass->app->name));
     kilter_set(arena, arguments, "substitute", kilter_bool(arena, def->substitute));
-    if (def->variables)
-        kilter_set(arena, arguments, "variables", kilter_value_copy(arena, def->variables));
     kilter_set(arena, arguments, "maxResources", kilter_int(arena, RENDER_MAX_RESOURCES));
     kilter_set(arena, arguments, "maxBytes", kilter_int(arena, RENDER_MAX_BYTES));
     struct kl_job_spec spec = {
@@ -527,7 +529,7 @@ static void render(struct kl_pass *pass)
     pass->rendering = calloc(1, sizeof *pass->rendering);
     if (pass->rendering) {
         pass->rendering->references = 1;
-        pass->rendering->asked = kl_asked_new();
+        pass->rendering->asked = kl_asked_set_new();
     }
     int rc;
     if (!pass->rendering || !pass->rendering->asked)
@@ -557,7 +559,7 @@ static void on_rendered(void *data, const struct kl_job_outcome *outcome)
         return;
     }
     struct kl_artifact *artifact = pass->rendering;
-    kl_asked_seal(artifact->asked);
+    kl_asked_set_seal(artifact->asked);
     copy_text(artifact->commit, sizeof artifact->commit, kilter_str_c(pass->commit.id));
     copy_text(artifact->render_digest, sizeof artifact->render_digest, kilter_str_c(app->def->render_digest));
     copy_text(artifact->renderer, sizeof artifact->renderer, kilter_get_text(outcome->done, "renderer"));

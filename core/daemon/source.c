@@ -209,7 +209,7 @@ static void spread(struct kl_source_state *source, const struct kl_commit *befor
         const struct kl_tree_change *moved = NULL;
         bool known = !all && artifact && strcmp(artifact->commit, before->id) == 0 && !app->stuck;
         if (known)
-            moved = kl_asked_moved(artifact->asked, source->changes, source->change_count);
+            moved = kl_asked_set_moved(artifact->asked, source->changes, source->change_count);
         if (known && !moved && !app->pass) {
             snprintf(artifact->commit, sizeof artifact->commit, "%s", source->commit.id);
             if (strcmp(app->applied.id, before->id) == 0)
@@ -280,17 +280,20 @@ static void on_change(void *data, const struct kilter_value *item, struct kilter
     if (source->change_count == source->change_capacity) {
         size_t capacity = source->change_capacity ? source->change_capacity * 2 : 64;
         struct kl_tree_change *changes = realloc(source->changes, capacity * sizeof *changes);
-        if (!changes)
+        if (!changes) {
+            source->changes_lost = true;
             return;
+        }
         source->changes = changes;
         source->change_capacity = capacity;
     }
     struct kl_tree_change *change = &source->changes[source->change_count++];
     *change =
         (struct kl_tree_change){ .path = kilter_arena_str(source->changes_arena, kilter_get_text(item, "path")),
-                                 .before = kilter_arena_str(source->changes_arena, kilter_get_text(item, "before")),
-                                 .after = kilter_arena_str(source->changes_arena, kilter_get_text(item, "after")) };
+                                 .before = kl_entry_type_of(kilter_get_text(item, "before")),
+                                 .after = kl_entry_type_of(kilter_get_text(item, "after")) };
     kilter_get_bool(item, "list", &change->list);
+    source->changes_lost |= !change->path.ptr;
 }
 
 static void fetched(struct kl_source_state *source, const struct kilter_value *done)
@@ -327,7 +330,8 @@ static void fetched(struct kl_source_state *source, const struct kilter_value *d
     /* First those who asked, so that what they want and what the commit brings is one pass. */
     call_waiters(source, false);
     if (moved && !source->closing)
-        spread(source, &before, all || !before.id[0] || source->change_count >= TREE_CHANGES_MAX);
+        spread(source, &before,
+               all || !before.id[0] || source->changes_lost || source->change_count >= TREE_CHANGES_MAX);
 }
 
 static void fetch_failed(struct kl_source_state *source, const struct kl_job_outcome *outcome)
@@ -465,6 +469,7 @@ static void start_fetch(struct kl_source_state *source, bool person)
     }
     uv_timer_stop(&source->timer);
     source->change_count = 0;
+    source->changes_lost = false;
     kilter_arena_free(source->changes_arena);
     source->changes_arena = kilter_arena_new(0);
     int rc = arena ? submit(source, arena, person, &err) : kilter_error_set(&err, KILTER_E_NOMEM, "out of memory");

@@ -191,7 +191,8 @@ START_TEST(prune_deletes_up_to_the_limit)
     add(KILTER_VERB_DELETE, KILTER_CHANGE_WANTED);
     ck_assert_int_eq(decide(), KL_VERDICT_WAIT);
     ck_assert_int_eq(decision.reason, KL_REASON_DELETE_LIMIT);
-    ck_assert_str_eq(decision.message, "11 would be deleted, maxDeletes is 10: File/f0, File/f1, File/f2 and 8 more");
+    ck_assert_str_eq(decision.message,
+                     "11 would be deleted, maxDeletes is 10: File/f0, File/f1, File/f2 and 8 more");
 }
 END_TEST
 
