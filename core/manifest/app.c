@@ -181,6 +181,11 @@ static void take_substitute(struct making *m)
     m->app->substitute = value && (kilter_type_of(value) == KILTER_MAP ||
                                    (kilter_resolve(value, KILTER_SCHEMA_KUBERNETES, &scalar) == 0 &&
                                     scalar.kind == KILTER_BOOL && scalar.as.boolean));
+    if (!m->app->substitute && m->app->input_count)
+        kl_report_add(&m->load->report, KILTER_WARNING, "manifest.unused",
+                      kilter_origin_of(kilter_get(m->value, "inputs")),
+                      "substitute: true puts them in place of ${NAME} in documents",
+                      "%s: \"inputs\" are not used, because the app does not substitute", m->what);
     if (!m->app->substitute)
         return;
     struct kilter_value *variables = kilter_map(m->load->arena);
