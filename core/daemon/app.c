@@ -119,6 +119,7 @@ static void on_closed(uv_handle_t *handle)
     struct kl_engine *engine = app->engine;
     kl_map_release(&app->notes, free_note);
     kl_artifact_unref(app->artifact);
+    kl_artifact_unref(app->good_artifact);
     kl_plan_free(app->plan);
     kilter_diags_free(app->diags);
     kl_manifest_unref(app->orphan);

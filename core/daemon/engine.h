@@ -190,7 +190,8 @@ struct kl_app_state {
     size_t done, total;         /* progress of an apply */
     struct kl_story story;
 
-    struct kl_artifact *artifact;
+    struct kl_artifact *artifact;      /* of the wanted commit, as last rendered */
+    struct kl_artifact *good_artifact; /* that was applied last; NULL after a start, until then */
     struct kl_plan *plan; /* the last one */
     struct kl_decision decision;
     int64_t plan_ms;

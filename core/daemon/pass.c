@@ -607,8 +607,8 @@ static void start(struct kl_pass *pass)
         struct kl_story story = { .wish = pass->wish, .at_ms = pass->started_ms, .commit = pass->commit };
         app->story = story;
     }
-    if (pass->destroy || (pass->repair && app->artifact)) {
-        pass->artifact = pass->destroy ? NULL : kl_artifact_ref(app->artifact);
+    if (pass->destroy || pass->repair) {
+        pass->artifact = pass->destroy ? NULL : kl_artifact_ref(app->good_artifact);
         kl_pass_plan_begin(pass);
     } else {
         render(pass);
@@ -663,7 +663,7 @@ void kl_pass_begin(struct kl_app_state *app)
         return;
     }
     bool removing = app->removal != KL_REMOVAL_NONE;
-    bool repair = !removing && app->stuck && app->artifact && app->wish.trigger < KL_TRIGGER_RENDERER;
+    bool repair = !removing && app->stuck && app->good_artifact && app->wish.trigger < KL_TRIGGER_RENDERER;
     if (!removing && app->stuck && !repair) {
         app->wish = (struct kl_wish){ 0 };
         return;
@@ -683,7 +683,7 @@ void kl_pass_begin(struct kl_app_state *app)
     pass->forget = app->removal == KL_REMOVAL_FORGET;
     pass->repair = repair;
     if (repair)
-        snprintf(pass->commit.id, sizeof pass->commit.id, "%s", app->artifact->commit);
+        snprintf(pass->commit.id, sizeof pass->commit.id, "%s", app->good_artifact->commit);
     start(pass);
 }
 

@@ -47,6 +47,18 @@ static void remove_app(struct kl_pass *pass)
     kl_pass_stops(pass);
 }
 
+/* "1 drifted and 2 to prune, left alone by the policy" */
+static void show_held(struct kl_app_state *app, const struct kl_decision *decision)
+{
+    char drifted[32] = "", prunable[32] = "";
+    if (decision->drifted)
+        snprintf(drifted, sizeof drifted, "%zu drifted", decision->drifted);
+    if (decision->prunable)
+        snprintf(prunable, sizeof prunable, "%zu to prune", decision->prunable);
+    kl_app_show(app, KL_PHASE_IDLE, KL_REASON_NONE, "%s%s%s, left alone by the policy", drifted,
+                drifted[0] && prunable[0] ? " and " : "", prunable);
+}
+
 /* All that may be applied is. */
 void kl_pass_finish(struct kl_pass *pass)
 {
@@ -76,6 +88,8 @@ void kl_pass_finish(struct kl_pass *pass)
         return;
     }
     if (pass->artifact && !pass->repair) {
+        kl_artifact_unref(app->good_artifact);
+        app->good_artifact = kl_artifact_ref(pass->artifact);
         snprintf(app->applied_digest, sizeof app->applied_digest, "%s", pass->artifact->digest);
         snprintf(app->applied_renderer, sizeof app->applied_renderer, "%s %s", pass->artifact->renderer,
                  pass->artifact->version);
@@ -92,11 +106,10 @@ void kl_pass_finish(struct kl_pass *pass)
     } else if (app->last_bad.id[0] && strcmp(app->last_bad.id, kl_app_wanted(app)->id) == 0) {
         kl_app_show(app, KL_PHASE_IDLE, KL_REASON_HEALTH_FAILED,
                     "rolled back from %.12s, which did not become healthy", app->last_bad.id);
-    } else if (app->health == KILTER_DEGRADED || app->health == KILTER_MISSING) {
+    } else if (pass->health == KILTER_DEGRADED || pass->health == KILTER_MISSING) {
         kl_app_show(app, KL_PHASE_IDLE, KL_REASON_HEALTH_FAILED, "%s", pass->health_message);
     } else if (decision->held) {
-        kl_app_show(app, KL_PHASE_IDLE, KL_REASON_NONE, "%zu drifted, %zu to prune, left alone by the policy",
-                    decision->drifted, decision->prunable);
+        show_held(app, decision);
     } else {
         kl_app_show(app, KL_PHASE_IDLE, KL_REASON_NONE, "%zu resources in line with %.12s",
                     pass->artifact ? pass->artifact->count : 0, pass->commit.id);
@@ -158,8 +171,8 @@ static void look_again(struct kl_pass *pass)
 static void tell_health(struct kl_pass *pass)
 {
     struct kl_app_state *app = pass->app;
-    bool was = app->health == KILTER_HEALTHY, is = pass->shown == KILTER_HEALTHY;
-    bool wrong = pass->shown == KILTER_DEGRADED || pass->shown == KILTER_MISSING;
+    bool was = app->health == KILTER_HEALTHY, is = pass->health == KILTER_HEALTHY;
+    bool wrong = pass->health == KILTER_DEGRADED || pass->health == KILTER_MISSING;
     if (brought(pass))
         return;
     if (was && wrong)
@@ -174,7 +187,7 @@ static void judge(struct kl_pass *pass)
     struct kl_app_state *app = pass->app;
     int64_t now = kl_clock_monotonic_ns();
     tell_health(pass);
-    app->health = pass->shown;
+    app->health = pass->health;
     if (pass->health != KILTER_HEALTHY)
         pass->healthy_since_ns = 0;
     else if (!pass->healthy_since_ns)
@@ -184,7 +197,7 @@ static void judge(struct kl_pass *pass)
     bool watching = brought(pass) && pass->health == KILTER_HEALTHY && app->def->health.window_ns > 0 &&
                     now - pass->healthy_since_ns < app->def->health.window_ns;
     if ((settled && !watching) || !brought(pass)) {
-        kl_pass_step(pass, KL_PHASE_CHECKING, "ok", "%s%s%s", kl_health_state(pass->shown),
+        kl_pass_step(pass, KL_PHASE_CHECKING, "ok", "%s%s%s", kl_health_state(pass->health),
                      pass->health_message[0] ? ": " : "", pass->health_message);
         kl_pass_finish(pass);
     } else if (pass->health_terminal) {
@@ -215,16 +228,15 @@ static void on_health(void *data, const struct kilter_value *item, struct kilter
         note->health = health;
         snprintf(note->health_message, sizeof note->health_message, "%.*s", KILTER_STR_ARG(message));
     }
-    if (health != KILTER_HEALTHY && kl_health_worst(pass->shown, health) == health) {
+    if (owned->left_alone)
+        return; /* how it is, is the plan's to say, and nothing to wait for */
+    if (health != KILTER_HEALTHY && kl_health_worst(pass->health, health) == health) {
         struct kilter_buf id = KILTER_BUF_INIT(1024);
         kilter_id_format(&id, &owned->id);
         snprintf(pass->health_message, sizeof pass->health_message, "%s: %s%s%.*s", id.ptr ? id.ptr : "",
                  kl_health_state(health), message.len ? ", " : "", KILTER_STR_ARG(message));
         kilter_buf_release(&id);
     }
-    pass->shown = kl_health_worst(pass->shown, health);
-    if (owned->left_alone)
-        return; /* how it is, is the plan's to say, and nothing to wait for */
     pass->health = kl_health_worst(pass->health, health);
     if (kl_result_of(kilter_get_text(item, "result")) == KILTER_RESULT_TERMINAL)
         pass->health_terminal = true;
@@ -245,7 +257,7 @@ static void on_probed(void *data, const struct kl_job_outcome *outcome)
     kilter_get_bool(outcome->done, "healthy", &healthy);
     if (!healthy) {
         pass->health = kl_health_worst(pass->health, KILTER_DEGRADED);
-        pass->shown = kl_health_worst(pass->shown, KILTER_DEGRADED);
+        pass->health = kl_health_worst(pass->health, KILTER_DEGRADED);
         snprintf(pass->health_message, sizeof pass->health_message, "%.*s",
                  KILTER_STR_ARG(kilter_get_text(outcome->done, "message")));
     }
@@ -306,7 +318,7 @@ static void look(struct kl_pass *pass)
     struct kilter_value *arguments;
     struct kl_payload *payloads;
     size_t count = 0;
-    pass->health = pass->shown = KILTER_HEALTHY;
+    pass->health = KILTER_HEALTHY;
     pass->health_terminal = false;
     pass->health_message[0] = '\0';
     pass->health_looks++;

@@ -58,6 +58,27 @@ await 50 content_is etc/a one
 await 50 reason_is RenderFailed
 await 50 message_has 'a.yaml:4:'
 
+rule '... not at one that was rendered since and never applied'
+put hosts a.yaml 'apiVersion: file.kilter.dev/v1
+kind: File
+metadata: {name: a}
+spec: {path: etc/relative, content: other}
+---
+apiVersion: file.kilter.dev/v1
+kind: File
+metadata: {name: b}
+spec: {path: /etc/b, content: other}'
+publish hosts 'fails at the plan'
+expect_status 1 sync edge
+await 50 reason_is PlanFailed
+put hosts a.yaml 'oops: ['
+publish hosts 'fails at rendering'
+expect_status 1 sync edge
+echo hotfix >"$host/etc/a"
+await 50 content_is etc/a one
+expect ! -e "$host/etc/b"
+await 50 reason_is RenderFailed
+
 rule '... and Git ends it'
 put hosts a.yaml 'apiVersion: file.kilter.dev/v1
 kind: File
