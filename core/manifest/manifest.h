@@ -179,10 +179,10 @@ struct kl_daemon_config {
     struct kilter_str socket_path;
     struct kilter_str socket_group; /* empty: the daemon's own group */
     uint32_t socket_mode;
-    int log_level;                 /* enum kilter_log_level */
-    uint32_t workers;              /* worker processes at once; 0: as many as processors, at least 2 */
-    uint32_t concurrency;          /* apps rendered at once, and applied at once; 0: as many as workers */
-    int64_t worker_memory;         /* bytes */
+    int log_level;         /* enum kilter_log_level */
+    uint32_t workers;      /* worker processes at once; 0: as many as processors, at least 2 */
+    uint32_t concurrency;  /* apps rendered at once, and applied at once; 0: as many as workers */
+    int64_t worker_memory; /* bytes */
 };
 
 /* --- the whole ---------------------------------------------------------------- */

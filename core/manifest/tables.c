@@ -242,7 +242,8 @@ static const struct kl_key app_keys[] = {
     KEY(KL_KEY_STRINGS, "dependsOn", 0, NULL, AT(kl_raw_app, depends_on),
         "Apps, of the same environment, that must be ready before a new commit is applied."),
     NESTED(KL_KEY_MAP_OF, "inputs", 0, &kl_table_input, AT(kl_raw_app, inputs),
-           "Values from outside of Git, by reference, for `${...}` in documents of an app that substitutes. They win over "
+           "Values from outside of Git, by reference, for `${...}` in documents of an app that substitutes. They "
+           "win over "
            "variables."),
     KEY(KL_KEY_STRING_OR_VARIABLES, "movedFrom", 0, NULL, AT(kl_raw_app, moved_from),
         "The app's old name: ownership is carried over. As a map from environments to full old names, such as "

@@ -12,9 +12,9 @@
 
 #include <kilter/value.h>
 
-#define KL_WIRE_VERSION 1u            /* in HELLO; both must be the same */
-#define KL_FRAME_HEADER 12u           /* bytes */
-#define KL_FRAME_MAX (16u << 20)      /* bytes of one payload */
+#define KL_WIRE_VERSION 1u       /* in HELLO; both must be the same */
+#define KL_FRAME_HEADER 12u      /* bytes */
+#define KL_FRAME_MAX (16u << 20) /* bytes of one payload */
 
 enum kl_frame_type {
     KL_FRAME_HELLO = 1, /* worker: {wire, version, pid} once, first of all */
@@ -40,7 +40,9 @@ struct kl_frame_reader {
     size_t taken; /* bytes of the buffer already handed out */
 };
 
+/* clang-format off */
 #define KL_FRAME_READER_INIT { KILTER_BUF_INIT(KL_FRAME_MAX + KL_FRAME_HEADER + 65536u), 0 }
+/* clang-format on */
 
 void kl_frame_reader_release(struct kl_frame_reader *reader);
 /* Adds bytes that were received. KILTER_E_LIMIT or KILTER_E_NOMEM. */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* clang-format off */
 /*
  * jobs.h: what kilterd asks of a worker, and what it gets back.
  *
@@ -73,6 +74,7 @@
  * A plugin that breaks the contract ends its job with KILTER_E_INTERNAL and "defect of the plugin NAME: its CALLBACK
  * callback ...".
  */
+/* clang-format on */
 #ifndef KL_WIRE_JOBS_H
 #define KL_WIRE_JOBS_H
 

@@ -12,8 +12,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/paths.h"
-#include "pool/pool.h"
 #include "git/tree.h"
+#include "pool/pool.h"
 #include "worker/render.h"
 
 #include <fcntl.h>

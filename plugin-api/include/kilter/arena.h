@@ -53,7 +53,9 @@ struct kilter_buf {
     int failed; /* 0, KILTER_E_NOMEM or KILTER_E_LIMIT */
 };
 
+/* clang-format off */
 #define KILTER_BUF_INIT(maximum) { NULL, 0, 0, (maximum), 0 }
+/* clang-format on */
 
 KILTER_API void kilter_buf_release(struct kilter_buf *buf); /* empties and frees; keeps max */
 KILTER_API void kilter_buf_clear(struct kilter_buf *buf);   /* empties, forgets a failure */

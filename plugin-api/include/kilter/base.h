@@ -42,18 +42,18 @@ KILTER_BEGIN_DECLS
 /* What a function that can fail returns: KILTER_OK or one of these. */
 enum kilter_status {
     KILTER_OK = 0,
-    KILTER_E_NOMEM = -1,       /* out of memory, or an arena or buffer is at its maximum */
-    KILTER_E_INVALID = -2,     /* the user's input is wrong; the diagnostics say how */
-    KILTER_E_LIMIT = -3,       /* a budget is used up: bytes, depth, nodes, output */
-    KILTER_E_IO = -4,          /* a system call failed; sys_errno of the error says which way */
-    KILTER_E_NOT_FOUND = -5,   /* the thing asked for is not there */
-    KILTER_E_CONFLICT = -6,    /* the world is not what the caller expected */
-    KILTER_E_CANCELLED = -7,   /* the call was cancelled */
-    KILTER_E_TIMEOUT = -8,     /* the deadline passed */
-    KILTER_E_NEED = -9,        /* another repository is needed first (renderer.h) */
+    KILTER_E_NOMEM = -1,        /* out of memory, or an arena or buffer is at its maximum */
+    KILTER_E_INVALID = -2,      /* the user's input is wrong; the diagnostics say how */
+    KILTER_E_LIMIT = -3,        /* a budget is used up: bytes, depth, nodes, output */
+    KILTER_E_IO = -4,           /* a system call failed; sys_errno of the error says which way */
+    KILTER_E_NOT_FOUND = -5,    /* the thing asked for is not there */
+    KILTER_E_CONFLICT = -6,     /* the world is not what the caller expected */
+    KILTER_E_CANCELLED = -7,    /* the call was cancelled */
+    KILTER_E_TIMEOUT = -8,      /* the deadline passed */
+    KILTER_E_NEED = -9,         /* another repository is needed first (renderer.h) */
     KILTER_E_UNSUPPORTED = -10, /* a known thing that this build or system cannot do */
-    KILTER_E_PERMISSION = -11, /* the system or a policy forbids it */
-    KILTER_E_INTERNAL = -12,   /* a defect: an invariant does not hold */
+    KILTER_E_PERMISSION = -11,  /* the system or a policy forbids it */
+    KILTER_E_INTERNAL = -12,    /* a defect: an invariant does not hold */
 };
 
 /* Why an operation failed, in words. Lives on the caller's stack, is written
@@ -70,11 +70,12 @@ struct kilter_error {
     char message[496];
 };
 
+/* clang-format off */
 #define KILTER_ERROR_INIT { 0, 0, { 0 } }
+/* clang-format on */
 
 /* Fills `err` and returns `code`, so that it can end a function. */
-KILTER_API int kilter_error_set(struct kilter_error *err, int code, const char *format, ...)
-    KILTER_PRINTF(3, 4);
+KILTER_API int kilter_error_set(struct kilter_error *err, int code, const char *format, ...) KILTER_PRINTF(3, 4);
 
 /* As kilter_error_set with KILTER_E_IO (KILTER_E_NOT_FOUND for ENOENT, KILTER_E_PERMISSION for
  * EACCES and EPERM, KILTER_E_NOMEM for ENOMEM); appends ": <text of sys_errno>". */
@@ -82,8 +83,7 @@ KILTER_API int kilter_error_errno(struct kilter_error *err, int sys_errno, const
     KILTER_PRINTF(3, 4);
 
 /* Puts "<context>: " before the message that is there; returns the code that is there. */
-KILTER_API int kilter_error_wrap(struct kilter_error *err, const char *format, ...)
-    KILTER_PRINTF(2, 3);
+KILTER_API int kilter_error_wrap(struct kilter_error *err, const char *format, ...) KILTER_PRINTF(2, 3);
 
 /* The name of a status as a person reads it: "out of memory", "not found". Never NULL. */
 KILTER_API const char *kilter_status_text(int code);
@@ -101,7 +101,9 @@ struct kilter_str {
 };
 
 /* For a string literal (C: also as a constant initializer through KILTER_STR_INIT). */
+/* clang-format off */
 #define KILTER_STR_INIT(literal) { ("" literal), sizeof(literal) - 1 }
+/* clang-format on */
 #define KILTER_STR(literal) kilter_str_n(("" literal), sizeof(literal) - 1)
 #define KILTER_STR_NONE kilter_str_n(NULL, 0)
 

@@ -116,12 +116,12 @@ struct kilter_host {
 struct kilter_call {
     size_t size;
     const struct kilter_host *host;
-    struct kilter_arena *arena;  /* lives as long as the call */
-    struct kilter_diags *diags;  /* what is wrong with the user's input */
-    struct kilter_error *error;  /* filled by a callback that fails */
-    int64_t deadline_ns;         /* CLOCK_MONOTONIC, nanoseconds; 0: none */
-    const void *config;          /* the plugin-wide options, filled; NULL without a schema */
-    void *host_data;             /* the host's, not the plugin's */
+    struct kilter_arena *arena; /* lives as long as the call */
+    struct kilter_diags *diags; /* what is wrong with the user's input */
+    struct kilter_error *error; /* filled by a callback that fails */
+    int64_t deadline_ns;        /* CLOCK_MONOTONIC, nanoseconds; 0: none */
+    const void *config;         /* the plugin-wide options, filled; NULL without a schema */
+    void *host_data;            /* the host's, not the plugin's */
 };
 
 KILTER_API void kilter_log(struct kilter_call *call, enum kilter_log_level level, const char *format, ...)
@@ -152,9 +152,9 @@ struct kilter_plugin {
     const char *summary; /* one sentence */
     uint32_t needs;      /* KILTER_NEED_... */
     enum kilter_threads threads;
-    const struct kilter_config_schema *config;  /* options of `plugins:` entries, or NULL */
-    const struct kilter_renderer *renderer;     /* or NULL */
-    const struct kilter_target *target;         /* or NULL */
+    const struct kilter_config_schema *config; /* options of `plugins:` entries, or NULL */
+    const struct kilter_renderer *renderer;    /* or NULL */
+    const struct kilter_target *target;        /* or NULL */
 };
 
 /* The one symbol that a plugin exports. */

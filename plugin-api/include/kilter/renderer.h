@@ -62,8 +62,8 @@ struct kilter_tree {
     void *data; /* the maker's */
 };
 
-KILTER_API int kilter_tree_stat(struct kilter_tree *tree, struct kilter_str path,
-                                enum kilter_entry_type *ret_type, struct kilter_error *err);
+KILTER_API int kilter_tree_stat(struct kilter_tree *tree, struct kilter_str path, enum kilter_entry_type *ret_type,
+                                struct kilter_error *err);
 KILTER_API int kilter_tree_open(struct kilter_tree *tree, struct kilter_str path, struct kilter_content **ret,
                                 struct kilter_error *err);
 KILTER_API int kilter_tree_list(struct kilter_tree *tree, struct kilter_str path, struct kilter_arena *arena,
@@ -101,8 +101,8 @@ struct kilter_renderer {
      * surer (1: any directory of YAML, 10: its own marker file is there). May be NULL. */
     int (*detect)(struct kilter_call *call, struct kilter_tree *tree, struct kilter_str path);
     /* Renders `path`. KILTER_E_INVALID with diagnostics when the input is wrong. */
-    int (*render)(struct kilter_call *call, struct kilter_tree *tree, struct kilter_str path,
-                  const void *options, struct kilter_render_sink *sink);
+    int (*render)(struct kilter_call *call, struct kilter_tree *tree, struct kilter_str path, const void *options,
+                  struct kilter_render_sink *sink);
 };
 
 KILTER_END_DECLS

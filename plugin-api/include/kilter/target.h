@@ -18,7 +18,7 @@ KILTER_BEGIN_DECLS
 
 /* --- inventory ------------------------------------------------------------------ */
 enum kilter_record_status {
-    KILTER_RECORD_PENDING = 1,  /* an apply was started and not heard of again: look at what is there */
+    KILTER_RECORD_PENDING = 1, /* an apply was started and not heard of again: look at what is there */
     KILTER_RECORD_OWNED = 2,
     KILTER_RECORD_DELETING = 3, /* a delete was started */
     KILTER_RECORD_TAINTED = 4,  /* half made: replace it */
@@ -39,25 +39,25 @@ struct kilter_record {
 
 /* --- plan ------------------------------------------------------------------------ */
 enum kilter_verb {
-    KILTER_VERB_NONE = 1,     /* nothing to do; emitted so that status can count and show it */
+    KILTER_VERB_NONE = 1, /* nothing to do; emitted so that status can count and show it */
     KILTER_VERB_CREATE = 2,
     KILTER_VERB_UPDATE = 3,
-    KILTER_VERB_REPLACE = 4,  /* delete and create; counts as a deletion */
+    KILTER_VERB_REPLACE = 4, /* delete and create; counts as a deletion */
     KILTER_VERB_DELETE = 5,
-    KILTER_VERB_ADOPT = 6,    /* it is there, as wanted, and nobody's: only recorded */
-    KILTER_VERB_FORGET = 7,   /* stop owning; only the record and the mark go */
-    KILTER_VERB_MOVE = 8,     /* the same thing under another id */
+    KILTER_VERB_ADOPT = 6,  /* it is there, as wanted, and nobody's: only recorded */
+    KILTER_VERB_FORGET = 7, /* stop owning; only the record and the mark go */
+    KILTER_VERB_MOVE = 8,   /* the same thing under another id */
     KILTER_VERB_READ = 9,
     KILTER_VERB_DEFERRED = 10, /* cannot be planned before something else was applied */
     KILTER_VERB_BLOCKED = 11,  /* must not or cannot be changed; the reason says why */
 };
 
 /* Why a change is there. WANTED and DRIFTED together: a commit meets a manual change. */
-#define KILTER_CHANGE_WANTED 1u   /* what Git wants differs from what was applied last */
-#define KILTER_CHANGE_DRIFTED 2u  /* live differs from what was applied last */
-#define KILTER_CHANGE_UNOWNED 4u  /* it is there already and no record says that it is ours */
-#define KILTER_CHANGE_FOREIGN 8u  /* it carries another owner's mark; `foreign_owner` names it */
-#define KILTER_CHANGE_ASK 16u     /* of a sort that a person must always confirm (a whole directory) */
+#define KILTER_CHANGE_WANTED 1u     /* what Git wants differs from what was applied last */
+#define KILTER_CHANGE_DRIFTED 2u    /* live differs from what was applied last */
+#define KILTER_CHANGE_UNOWNED 4u    /* it is there already and no record says that it is ours */
+#define KILTER_CHANGE_FOREIGN 8u    /* it carries another owner's mark; `foreign_owner` names it */
+#define KILTER_CHANGE_ASK 16u       /* of a sort that a person must always confirm (a whole directory) */
 #define KILTER_CHANGE_UNHEALTHY 32u /* in place, but must be acted on to become healthy again */
 
 enum kilter_effect_verb { KILTER_EFFECT_RESTART = 1, KILTER_EFFECT_RELOAD = 2, KILTER_EFFECT_RUN = 3 };
@@ -91,7 +91,7 @@ struct kilter_change {
     /* What must still be true when it is applied; the target checks it again right before it acts and
      * answers KILTER_RESULT_STALE when it is not. */
     const struct kilter_value *preconditions;
-    int32_t wave;        /* lower ones first; a wave ends before the next begins */
+    int32_t wave;                  /* lower ones first; a wave ends before the next begins */
     const uint32_t *after_changes; /* indices, in this plan, of changes that must have succeeded before */
     size_t after_count;
     const struct kilter_effect *effects;
@@ -107,7 +107,7 @@ enum kilter_plan_mode {
 struct kilter_plan_request {
     size_t size;
     enum kilter_plan_mode mode;
-    struct kilter_str owner; /* "<installation>/<app>", the mark on the live system */
+    struct kilter_str owner;                 /* "<installation>/<app>", the mark on the live system */
     const struct kilter_resource *resources; /* those with reconcile disabled are left out */
     size_t resource_count;
     const struct kilter_record *records;

@@ -80,7 +80,7 @@ KILTER_API struct kilter_value *kilter_string_c(struct kilter_arena *arena, cons
 /* A plain scalar: its text decides what it is. `tag` may be absent. */
 KILTER_API struct kilter_value *kilter_plain(struct kilter_arena *arena, struct kilter_str text);
 KILTER_API struct kilter_value *kilter_scalar_new(struct kilter_arena *arena, struct kilter_str text,
-                                              struct kilter_str tag, enum kilter_style style);
+                                                  struct kilter_str tag, enum kilter_style style);
 KILTER_API struct kilter_value *kilter_list(struct kilter_arena *arena);
 KILTER_API struct kilter_value *kilter_map(struct kilter_arena *arena);
 /* The handle is referenced, not copied; it must live as long as the arena. */

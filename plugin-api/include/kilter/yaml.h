@@ -24,7 +24,9 @@ struct kilter_parse_options {
     uint32_t flags;
 };
 
+/* clang-format off */
 #define KILTER_PARSE_OPTIONS_INIT { sizeof(struct kilter_parse_options), { NULL, 0 }, 0, 0, 0, 0, 0, 0 }
+/* clang-format on */
 
 /* The last of two equal keys wins and nothing is said (kustomization files are read so). */
 #define KILTER_PARSE_LAST_KEY_WINS 1u

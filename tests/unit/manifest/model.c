@@ -240,9 +240,8 @@ END_TEST
 
 START_TEST(plugins_by_file_have_the_files_name_and_an_absolute_path)
 {
-    struct kl_manifest *m =
-        load("apiVersion: kilter.dev/v1\nkind: Manifest\nmetadata: {name: acme}\n"
-             "plugins: [yaml, {file: /opt/dns-zones.so}, {name: x, file: ./y.so}]\n");
+    struct kl_manifest *m = load("apiVersion: kilter.dev/v1\nkind: Manifest\nmetadata: {name: acme}\n"
+                                 "plugins: [yaml, {file: /opt/dns-zones.so}, {name: x, file: ./y.so}]\n");
 
     ck_assert_uint_eq(m->plugin_count, 3);
     ck_assert_uint_eq(m->plugins[0].file.len, 0);
