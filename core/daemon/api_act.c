@@ -25,6 +25,9 @@ static void answer(struct kl_request *request, const struct kl_app_state *app, c
 
 static const char *hint_for(const struct kl_app_state *app)
 {
+    if (app->phase == KL_PHASE_IDLE && app->reason == KL_REASON_NONE && app->decision.held)
+        return app->decision.prunable ? "'kilter sync --prune' deletes it this once"
+                                      : "'kilter sync --correct' undoes it this once";
     switch (app->reason) {
     case KL_REASON_APPROVAL_REQUIRED:
     case KL_REASON_DELETE_LIMIT:
@@ -62,6 +65,8 @@ static void answer_end(struct kl_wait *wait, const struct kl_app_state *app)
         outcome = "failed";
     else if (app->phase == KL_PHASE_WAITING)
         outcome = "waiting";
+    else if (app->decision.held)
+        outcome = "held";
     answer(request, app, outcome, app->message, hint_for(app));
 }
 

@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/maintain.h"
 
+#include <dirent.h>
+#include <errno.h>
+#include <ftw.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/log.h"
 
 #define HISTORY_PINNED 1000 /* entries of an app's history whose commits stay */
@@ -135,4 +141,89 @@ void kl_maintain_begin(struct kl_source_state *source)
     pin_states(work);
     if (work->queries == 0)
         submit(work);
+}
+
+/* --- mirrors of sources that are gone ------------------------------------------------------------- */
+#define GONE ".gone"
+
+struct sweep {
+    uv_work_t work;
+    char *directory;
+};
+
+static bool mirror_used(const struct kl_engine *engine, const char *directory, const char *name)
+{
+    char path[4096];
+    struct kilter_str key;
+    void *value;
+    snprintf(path, sizeof path, "%s/%s", directory, name);
+    for (size_t at = 0; kl_map_next(&engine->sources, &at, &key, &value);)
+        if (strcmp(((const struct kl_source_state *)value)->mirror, path) == 0)
+            return true;
+    return false;
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+    return kilter_str_ends(kilter_str_c(text), kilter_str_c(end));
+}
+
+/* Sets unused mirrors aside by a rename, so that one that is wanted again meanwhile begins anew. */
+static void set_aside(const struct kl_engine *engine, const char *directory)
+{
+    KL_CLEANUP(kl_closedirp) DIR *dir = opendir(directory);
+    for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        char from[4096], to[4096];
+        if (!ends_with(entry->d_name, ".git") || mirror_used(engine, directory, entry->d_name))
+            continue;
+        snprintf(from, sizeof from, "%s/%s", directory, entry->d_name);
+        snprintf(to, sizeof to, "%s/%s" GONE, directory, entry->d_name);
+        if (rename(from, to) < 0)
+            kl_log(KILTER_LOG_WARNING, "%s: %s", from, strerror(errno));
+        snprintf(from, sizeof from, "%s/%s.lock", directory, entry->d_name);
+        unlink(from);
+    }
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    remove(path);
+    return 0;
+}
+
+static void remove_set_aside(uv_work_t *work)
+{
+    struct sweep *sweep = work->data;
+    KL_CLEANUP(kl_closedirp) DIR *dir = opendir(sweep->directory);
+    for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        char path[4096];
+        if (!ends_with(entry->d_name, GONE))
+            continue;
+        snprintf(path, sizeof path, "%s/%s", sweep->directory, entry->d_name);
+        nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+    }
+}
+
+static void on_swept(uv_work_t *work, int status)
+{
+    struct sweep *sweep = work->data;
+    (void)status;
+    free(sweep->directory);
+    free(sweep);
+}
+
+void kl_mirrors_sweep(struct kl_engine *engine)
+{
+    struct sweep *sweep = calloc(1, sizeof *sweep);
+    if (!sweep || asprintf(&sweep->directory, "%s/mirrors", engine->state_directory) < 0) {
+        free(sweep);
+        return;
+    }
+    set_aside(engine, sweep->directory);
+    sweep->work.data = sweep;
+    if (uv_queue_work(engine->loop, &sweep->work, remove_set_aside, on_swept) < 0)
+        on_swept(&sweep->work, 0);
 }

@@ -85,8 +85,7 @@ struct kl_pass {
     bool health_timer_open;
     int64_t health_deadline_ns, healthy_since_ns;
     unsigned health_looks;
-    enum kilter_health health; /* of what this pass answers for: the worst of it */
-    enum kilter_health shown;  /* of everything owned */
+    enum kilter_health health; /* the worst of what is owned and not left alone by the plan */
     bool health_terminal;
     char health_message[400];
 

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "daemon/maintain.h"
 #include "daemon/pass.h"
 #include "daemon/plugins.h"
 
@@ -229,6 +230,7 @@ static void put_in_force(struct kl_engine *engine, struct kl_manifest *manifest,
     for (size_t i = 0; i < diff.app_count; i++)
         move_app(engine, &diff.apps[i], old, !manifest->include_missing, actor);
     close_gone_sources(engine, &diff);
+    kl_mirrors_sweep(engine);
     kl_manifest_diff_release(&diff);
     kl_manifest_unref(old);
     kl_engine_touch(engine, NULL);
@@ -416,4 +418,6 @@ void kl_reload_adopt(struct kl_engine *engine, const struct kl_rows *rows)
         else
             adopt_removed(engine, &rows->apps[i]);
     }
+    if (!manifest->include_missing && !engine->options.passive)
+        kl_mirrors_sweep(engine);
 }

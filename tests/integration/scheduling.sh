@@ -67,6 +67,25 @@ expect "$(cat "$host/etc/a")" = rewritten
 expect_has "$(kilter events)" 'history was rewritten'
 stop
 
+rule 'the mirror of a source that left the manifest goes, and others stay'
+start
+settled a
+expect "$(ls "$work/state/mirrors" | grep -c 'git$')" = 1
+cp "$work/kilter.yaml" "$work/before.yaml"
+repo others
+put others b/etc/b one
+publish others first
+sed -i "s|^targets:|  others: {url: file://$work/others.git, ref: {branch: main}}\ntargets:|; s|b: {source: hosts|b: {source: others|" "$work/kilter.yaml"
+kilter reload
+sync b || true
+expect "$(ls "$work/state/mirrors" | grep -c 'git$')" = 2
+cp "$work/before.yaml" "$work/kilter.yaml"
+kilter reload
+mirrors() { ls "$work/state/mirrors" | grep -c "git$"; }
+await 50 test "$(mirrors)" = 1
+sync a
+stop
+
 rule 'a ref may be a tag, a semver range, a full name or a commit'
 commit=$(commit_of hosts)
 git -C "$work/hosts" tag v1.0.0
