@@ -157,7 +157,7 @@ bad_is() {
     [ "$(field bad reason)" = "$1" ]
 }
 await 100 bad_is RenderFailed
-shown=$(field bad message)
+shown=$(field bad lastError.message)
 expect_has "$shown" "hostile"
 expect_has "$shown" "render"
 expect_has "$shown" "SEGV"
@@ -181,7 +181,7 @@ worse_failed() {
     [ "$(field worse phase)" = Failed ]
 }
 await 100 worse_failed
-shown=$(field worse message)
+shown=$(field worse lastError.message)
 expect_has "$shown" hostile
 expect_has "$shown" plan
 expect_has "$shown" ABRT
