@@ -68,7 +68,9 @@ function(kilter_plugin name)
   install(TARGETS plugin-${name} LIBRARY DESTINATION ${KILTER_PLUGIN_DIR})
 endfunction()
 
-# kilter_unit_test(NAME SOURCES file... LIBRARIES target...): a Check program, run by CTest as unit.NAME.
+# kilter_unit_test(NAME SOURCES file... LIBRARIES target...): a Check program, run by CTest as unit.NAME, and
+# under valgrind as valgrind.NAME.
+find_program(KILTER_VALGRIND valgrind)
 function(kilter_unit_test name)
   cmake_parse_arguments(arg "" "" "SOURCES;LIBRARIES" ${ARGN})
   add_executable(unit-${name} ${arg_SOURCES})
@@ -78,6 +80,12 @@ function(kilter_unit_test name)
   add_test(NAME unit.${name} COMMAND unit-${name})
   set_tests_properties(unit.${name} PROPERTIES LABELS unit TIMEOUT 120
     ENVIRONMENT "KILTER_SOURCE_DIR=${CMAKE_SOURCE_DIR};KILTER_BUILD_DIR=${CMAKE_BINARY_DIR}")
+  if(KILTER_VALGRIND AND NOT KILTER_SANITIZE)
+    add_test(NAME valgrind.${name} COMMAND ${KILTER_VALGRIND} --quiet --error-exitcode=99 --leak-check=full
+      --errors-for-leak-kinds=definite --child-silent-after-fork=no $<TARGET_FILE:unit-${name}>)
+    set_tests_properties(valgrind.${name} PROPERTIES LABELS valgrind TIMEOUT 900
+      ENVIRONMENT "KILTER_SOURCE_DIR=${CMAKE_SOURCE_DIR};KILTER_BUILD_DIR=${CMAKE_BINARY_DIR};CK_TIMEOUT_MULTIPLIER=20;KILTER_UNDER_VALGRIND=1")
+  endif()
 endfunction()
 
 # kilter_shell_test(NAME SCRIPT [LABEL label]): a script that drives the real programs. Exit status 77 skips.

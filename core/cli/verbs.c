@@ -169,8 +169,9 @@ const struct kl_verb kl_verbs[] = {
       "due.",
       output_only, 1, 1, kl_cli_why, NULL },
     { "plan", NULL, "APP", "Show what would be done, and why",
-      "Changes nothing. Exit status: 0 nothing to do, 2 there are changes, 1 on errors.", plan_options, 1, 1,
-      kl_cli_plan, NULL },
+      "Changes nothing by itself; a daemon that learns of a new commit this way acts on it as its policy says.\n"
+      "Exit status: 0 nothing to do, 2 there are changes, 1 on errors.",
+      plan_options, 1, 1, kl_cli_plan, NULL },
     { "diff", NULL, "APP[/RESOURCE]", "Compare what is live with Git",
       "Exit status: 0 the same, 1 it differs, 2 on errors.", diff_options, 1, 1, kl_cli_diff, NULL },
     { "sync", "reconcile", "APP...", "Bring apps in line with Git, now",

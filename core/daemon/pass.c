@@ -2,6 +2,7 @@
 /* The beginning, the rendering and the end of a pass. */
 #include "daemon/pass.h"
 
+#include <kilter/yaml.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -9,6 +10,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "daemon/plugins.h"
+#include "wire/jobs.h"
 
 #define RENDER_MAX_RESOURCES 200000
 #define RENDER_MAX_BYTES (256u << 20)
@@ -126,12 +128,19 @@ static const char *result_word(enum kl_result result)
     return words[result];
 }
 
+/* How many changes of each verb were made. */
 static struct kilter_str counts_json(const struct kl_pass *pass)
 {
-    const char *text = kilter_arena_printf(
-        pass->arena, "{\"applied\":%zu,\"failed\":%zu,\"held\":%zu,\"blocked\":%zu,\"deletes\":%zu}", pass->applied,
-        pass->failed, pass->decision.held, pass->decision.blocked, pass->decision.deletes);
-    return kilter_str_c(text);
+    struct kilter_buf text = KILTER_BUF_INIT(4096);
+    struct kilter_value *map = kilter_map(pass->arena);
+    for (size_t verb = 1; verb < sizeof pass->done / sizeof pass->done[0]; verb++)
+        if (pass->done[verb])
+            kilter_set(pass->arena, map, kl_verb_word((enum kilter_verb)verb),
+                       kilter_int(pass->arena, (int64_t)pass->done[verb]));
+    kilter_json_write(&text, map, KILTER_SCHEMA_JSON, 0);
+    struct kilter_str copy = kilter_arena_str(pass->arena, kilter_buf_view(&text));
+    kilter_buf_release(&text);
+    return copy;
 }
 
 static void record_history(struct kl_pass *pass, enum kl_result result, struct kl_txn *txn)
@@ -398,8 +407,8 @@ static int put_inputs(struct kl_pass *pass, struct kilter_value *arguments, stru
 {
     const struct kl_app *def = pass->app->def;
     struct kilter_value *inputs = kilter_map(pass->arena);
-    struct kilter_value *variables = def->variables ? kilter_value_copy(pass->arena, def->variables)
-                                                    : kilter_map(pass->arena);
+    struct kilter_value *variables =
+        def->variables ? kilter_value_copy(pass->arena, def->variables) : kilter_map(pass->arena);
     for (size_t i = 0; i < def->input_count; i++) {
         struct kilter_buf text = KILTER_BUF_INIT(KL_SECRET_MAX);
         int rc = kl_secret_resolve(&def->inputs[i].ref, &text, NULL, err);

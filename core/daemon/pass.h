@@ -76,6 +76,7 @@ struct kl_pass {
     struct kl_txn *txn; /* results on their way to the store */
     size_t txn_results;
     size_t applied, failed, stale, blocked_results;
+    size_t done[KILTER_VERB_BLOCKED + 1]; /* changes that went as planned, by verb */
     enum kilter_result_class worst;
     char worst_message[512];
     int64_t retry_after_ns;
@@ -142,7 +143,9 @@ int kl_pass_target_job(struct kl_pass *pass, const char *verb, struct kilter_val
                        struct kilter_error *err);
 /* The inventory as payloads, in the pass's arena. */
 int kl_pass_record_payloads(struct kl_pass *pass, struct kl_payload **ret, size_t *ret_count, size_t room);
-void kl_pass_apply_begin(struct kl_pass *pass);  /* pass_apply.c */
+void kl_pass_apply_begin(struct kl_pass *pass); /* pass_apply.c */
+/* "2 created, 1 updated; " of what was applied, or an empty text. Returns `text`. */
+const char *kl_pass_done_text(const struct kl_pass *pass, char *text, size_t size);
 void kl_pass_health_begin(struct kl_pass *pass); /* pass_health.c */
 void kl_pass_finish(struct kl_pass *pass);       /* pass_health.c: all went well; says what state that leaves */
 

@@ -297,6 +297,7 @@ static void on_result(void *data, const struct kilter_value *item, struct kilter
             record_done(pass, planned, owned, &result);
         pass->applied++;
         pass->changed_anything |= result.result == KILTER_RESULT_DONE;
+        pass->done[planned->change.verb] += result.result == KILTER_RESULT_DONE;
         pass->app->done++;
         kl_engine_touch(pass->app->engine, pass->app);
         break;
@@ -316,6 +317,27 @@ static void on_result(void *data, const struct kilter_value *item, struct kilter
     }
     if (++pass->txn_results >= RESULTS_OF_TXN)
         flush_results(pass);
+}
+
+const char *kl_pass_done_text(const struct kl_pass *pass, char *text, size_t size)
+{
+    static const struct {
+        enum kilter_verb verb;
+        const char *word;
+    } words[] = {
+        { KILTER_VERB_CREATE, "created" },   { KILTER_VERB_UPDATE, "updated" }, { KILTER_VERB_REPLACE, "replaced" },
+        { KILTER_VERB_DELETE, "deleted" },   { KILTER_VERB_ADOPT, "adopted" },  { KILTER_VERB_MOVE, "moved" },
+        { KILTER_VERB_FORGET, "forgotten" },
+    };
+    struct kilter_buf buf = KILTER_BUF_INIT(size);
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (pass->done[words[i].verb])
+            kilter_buf_printf(&buf, "%s%zu %s", buf.len ? ", " : "", pass->done[words[i].verb], words[i].word);
+    if (buf.len)
+        kilter_buf_c(&buf, "; ");
+    snprintf(text, size, "%s", buf.len && !buf.failed ? buf.ptr : "");
+    kilter_buf_release(&buf);
+    return text;
 }
 
 /* --- waves ---------------------------------------------------------------------------------------- */

@@ -111,8 +111,10 @@ void kl_pass_finish(struct kl_pass *pass)
     } else if (decision->held) {
         show_held(app, decision);
     } else {
-        kl_app_show(app, KL_PHASE_IDLE, KL_REASON_NONE, "%zu resources in line with %.12s",
-                    pass->artifact ? pass->artifact->count : 0, pass->commit.id);
+        char done[160];
+        kl_app_show(app, KL_PHASE_IDLE, KL_REASON_NONE, "%s%zu resources in line with %.12s",
+                    kl_pass_done_text(pass, done, sizeof done), pass->artifact ? pass->artifact->count : 0,
+                    pass->commit.id);
     }
     if (app->health == KILTER_HEALTHY && !pass->repair && strcmp(app->last_bad.id, pass->commit.id) != 0)
         app->last_good = pass->commit;

@@ -265,8 +265,8 @@ static void ask(struct kl_plan *plan, const struct kl_policy_facts *facts, const
         hold_back(plan, correct);
     } else if (asks->commit) {
         wait_for(ret, facts->renderer_changed ? KL_REASON_RENDERER_CHANGED : KL_REASON_APPROVAL_REQUIRED);
-        snprintf(ret->message, sizeof ret->message, "%zu change%s wait for approval%s", asks->commit,
-                 asks->commit == 1 ? "" : "s",
+        snprintf(ret->message, sizeof ret->message, "%zu change%s for approval%s", asks->commit,
+                 asks->commit == 1 ? " waits" : "s wait",
                  facts->renderer_changed ? ": another version of the renderer made them" : "");
         hold_back(plan, correct);
     }
