@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# The tree's own rules: includes point at plugin-api only, every source says its licence, links between pages lead
-# somewhere, one formatter.
+# The tree's own rules: includes point at plugin-api only, every source says its licence, what pages link to and name
+# is there, one formatter.
 set -eu
 : "${KILTER_SOURCE_DIR:?run this through ctest or tests/run}"
 cd "$KILTER_SOURCE_DIR"
@@ -76,13 +76,25 @@ for path in (os.path.normpath(path) for path in files(".")):
         if SPDX not in "\n".join(head.decode("utf-8", "replace").splitlines()[:3]):
             problems.append(f"{path}:1: no line \"{SPDX}\" at its beginning")
 
-# --- links between pages lead somewhere -----------------------------------------------------------------------------
+# --- pages: links lead somewhere, and what they name of the code is there ------------------------------------------
 LINK = re.compile(r'\]\(([^)#\s]+)[^)]*\)')
+NAMED = re.compile(r'`((?:kl|kilter)_[a-z0-9_]*[a-z0-9]|[\w/.-]*\w\.(?:c|h|sh))`')
+code, names = set(), set()
+for top in ("plugin-api", "core", "plugins", "examples", "tests"):
+    for path in files(top):
+        names.add(os.path.basename(path))
+        if path.endswith((".c", ".h")):
+            code.update(re.findall(r'\w+', open(path, encoding="utf-8", errors="replace").read()))
 for path in (os.path.normpath(path) for path in files(".")):
-    if path.endswith(".md"):
-        for link in LINK.findall(open(path, encoding="utf-8").read()):
-            if "://" not in link and not os.path.exists(os.path.join(os.path.dirname(path), link)):
-                problems.append(f"{path}: the link to {link} leads nowhere")
+    if not path.endswith(".md"):
+        continue
+    text = open(path, encoding="utf-8").read()
+    for link in LINK.findall(text):
+        if "://" not in link and not os.path.exists(os.path.join(os.path.dirname(path), link)):
+            problems.append(f"{path}: the link to {link} leads nowhere")
+    for name in NAMED.findall(text):
+        if not (name in code or os.path.basename(name) in names):
+            problems.append(f"{path}: names {name}, which is not there")
 
 print("\n".join(problems))
 print(f"{looked} includes and {sources} sources looked at, {len(problems)} problems")
