@@ -148,6 +148,9 @@ static bool held(struct action *action)
         refuse(action, 409, "suspended",
                app->suspension.on ? "'kilter resume' ends the suspension" : "the manifest says suspend: true",
                app->suspension.reason[0] ? app->suspension.reason : "it is suspended");
+    else if (app->lost)
+        refuse(action, 409, "conflict", "put the directory back, or take the include out, and reload",
+               "it is not in the manifest, of which an included directory is missing: it is left alone");
     else if (app->removal != KL_REMOVAL_NONE || !app->def)
         refuse(action, 409, "conflict", NULL, "it is being removed");
     else

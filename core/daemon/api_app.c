@@ -45,8 +45,10 @@ static void begin_plan(struct kl_wait *wait, struct kl_app_state *app)
     struct kl_plan_ask ask = { .destroy = wait->flag, .thorough = true };
     if (wait->commit.id[0])
         ask.commit = &wait->commit;
-    if (!wait->flag && !wait->commit.id[0] && !kl_app_wanted(app)->id[0]) {
-        const char *why = app->source && app->source->error[0] ? app->source->error : "nothing was fetched yet";
+    if (!wait->flag && (!app->source || (!wait->commit.id[0] && !kl_app_wanted(app)->id[0]))) {
+        const char *why = !app->source            ? "the app is not in the manifest"
+                          : app->source->error[0] ? app->source->error
+                                                  : "nothing was fetched yet";
         kl_request_error(kl_wait_take(wait), 409, "failed", NULL, NULL, "SourceUnavailable: %s", why);
         return;
     }

@@ -153,7 +153,7 @@ void kl_app_dispose(struct kl_app_state *app)
 /* --- wishes ------------------------------------------------------------------------ */
 void kl_app_want(struct kl_app_state *app, const struct kl_wish *wish)
 {
-    if (app->closing || app->engine->draining)
+    if (app->closing || app->engine->draining || (app->lost && app->removal == KL_REMOVAL_NONE))
         return;
     struct kl_wish *have = &app->wish;
     bool stronger = wish->trigger >= have->trigger;

@@ -17,6 +17,7 @@ struct kl_reload {
     void *data;
     char actor[80];
     struct kl_manifest *draft; /* loaded without the plugins' tables */
+    bool again; /* another one was asked for meanwhile: the files may have moved since they were read */
 };
 
 /* --- apps that left the manifest ----------------------------------------------------------------- */
@@ -62,9 +63,33 @@ static struct orphan_def *orphan_def(struct kl_engine *engine, struct kilter_are
     return def;
 }
 
+/* What knows the definition of an app that is no longer in the manifest that runs. */
+static void keep_orphan(struct kl_app_state *app, struct kl_manifest *manifest)
+{
+    kl_manifest_ref(manifest);
+    kl_manifest_unref(app->orphan);
+    app->orphan = manifest;
+}
+
+/* Nobody can say whether the app left the manifest. */
+static void leave_alone(struct kl_app_state *app)
+{
+    app->lost = true;
+    app->source = NULL;
+    app->wish = (struct kl_wish){ 0 };
+    if (app->pass)
+        kl_pass_cancel(app->pass);
+    kl_app_show(app, KL_PHASE_WAITING, KL_REASON_NONE,
+                "it is not in the manifest, of which an included directory is missing: it is left alone");
+    kl_log(KILTER_LOG_WARNING,
+           "app '%s' is not in the manifest, of which an included directory is missing: it is left alone",
+           app->name);
+}
+
 static void begin_removal(struct kl_app_state *app, const char *actor)
 {
     bool destroys = app->def->policy.on_remove == KL_ON_REMOVE_DELETE;
+    app->lost = false;
     app->removal = destroys ? KL_REMOVAL_DELETE : KL_REMOVAL_FORGET;
     app->source = NULL;
     app->stuck = false;
@@ -78,7 +103,7 @@ static void begin_removal(struct kl_app_state *app, const char *actor)
 }
 
 /* An app that only the store knows, found at the start. */
-static void adopt_removed(struct kl_engine *engine, const struct kl_app_row *row)
+static void adopt_removed(struct kl_engine *engine, const struct kl_app_row *row, bool may_remove)
 {
     char name[512];
     snprintf(name, sizeof name, "%.*s", KILTER_STR_ARG(row->name));
@@ -102,7 +127,10 @@ static void adopt_removed(struct kl_engine *engine, const struct kl_app_row *row
         return;
     }
     kl_app_define(app, &def->app);
-    begin_removal(app, "manifest");
+    if (may_remove)
+        begin_removal(app, "manifest");
+    else
+        leave_alone(app);
 }
 
 /* --- one manifest into the next --------------------------------------------------------------------- */
@@ -124,18 +152,18 @@ static void add_app(struct kl_engine *engine, const struct kl_app *def, const ch
 static void rename_app(struct kl_app_state *app, const struct kl_app *def, const char *actor)
 {
     struct kl_engine *engine = app->engine;
-    char *name = strdup(def->name.ptr);
+    char *name = strdup(def->name.ptr), *old = app->name;
     if (!name || kl_map_put(&engine->apps, def->name, app, NULL) < 0) {
         free(name);
         return;
     }
     struct kl_txn *txn = kl_txn_new(engine->store);
-    kl_txn_rename_app(txn, app->id, def->name);
-    kl_engine_event(txn, app, "renamed", KL_INFO, actor, NULL, "renamed from %s", app->name);
-    kl_engine_commit(engine, txn, KL_DURABLE);
-    kl_map_remove(&engine->apps, kilter_str_c(app->name));
-    free(app->name);
     app->name = name;
+    kl_txn_rename_app(txn, app->id, def->name);
+    kl_engine_event(txn, app, "renamed", KL_INFO, actor, NULL, "renamed from %s", old);
+    kl_engine_commit(engine, txn, KL_DURABLE);
+    kl_map_remove(&engine->apps, kilter_str_c(old));
+    free(old);
 }
 
 /* The definitions that the unchanged apps point to live in the new manifest now. */
@@ -187,23 +215,23 @@ static void move_app(struct kl_engine *engine, const struct kl_manifest_move *mo
     if (move->moved == KL_MOVED_REMOVED) {
         if (!app)
             return;
-        app->orphan = kl_manifest_ref(old);
+        keep_orphan(app, old);
         if (may_remove)
             begin_removal(app, actor);
         else
-            kl_app_show(app, KL_PHASE_WAITING, KL_REASON_NONE,
-                        "a directory that the manifest includes is not there, so nothing is removed");
+            leave_alone(app);
         return;
     }
     if (!app) {
         app = kl_engine_app(engine, after->name);
-        if (app && app->removal != KL_REMOVAL_NONE) {
-            /* It came back before its removal was over. */
+        if (app) {
+            /* It came back before its removal was over, or was only lost. */
             app->removal = KL_REMOVAL_NONE;
+            app->lost = false;
             if (app->pass)
                 kl_pass_cancel(app->pass);
             redefine(app, after, true, actor);
-        } else if (!app) {
+        } else {
             add_app(engine, after, actor);
         }
         return;
@@ -211,6 +239,18 @@ static void move_app(struct kl_engine *engine, const struct kl_manifest_move *mo
     if (move->moved == KL_MOVED_RENAMED)
         rename_app(app, after, actor);
     redefine(app, after, move->moved == KL_MOVED_CHANGED || strcmp(before->digest, after->digest) != 0, actor);
+}
+
+/* The manifest is whole again: what was lost and is not in it has left. */
+static void remove_lost(struct kl_engine *engine, const char *actor)
+{
+    struct kilter_str key;
+    void *value;
+    for (size_t at = 0; kl_map_next(&engine->apps, &at, &key, &value);) {
+        struct kl_app_state *app = value;
+        if (app->lost && !kl_manifest_app(engine->manifest, key))
+            begin_removal(app, actor);
+    }
 }
 
 static void put_in_force(struct kl_engine *engine, struct kl_manifest *manifest, const char *actor)
@@ -229,6 +269,8 @@ static void put_in_force(struct kl_engine *engine, struct kl_manifest *manifest,
     move_sources(engine, &diff);
     for (size_t i = 0; i < diff.app_count; i++)
         move_app(engine, &diff.apps[i], old, !manifest->include_missing, actor);
+    if (!manifest->include_missing)
+        remove_lost(engine, actor);
     close_gone_sources(engine, &diff);
     kl_mirrors_sweep(engine);
     kl_manifest_diff_release(&diff);
@@ -247,8 +289,11 @@ static void finish(struct kl_reload *reload, const char *error, struct kilter_di
     kl_engine_touch(engine, NULL);
     if (reload->done)
         reload->done(reload->data, error, diags);
+    bool again = reload->again;
     kl_manifest_unref(reload->draft);
     free(reload);
+    if (again)
+        kl_reload(engine, "SIGHUP", NULL, NULL);
 }
 
 static void report(const struct kilter_diags *diags)
@@ -346,8 +391,11 @@ void kl_reload(struct kl_engine *engine, const char *actor, kl_reload_fn done, v
 {
     struct kl_reload *reload = engine->reload || engine->draining ? NULL : calloc(1, sizeof *reload);
     if (!reload) {
+        if (engine->reload)
+            engine->reload->again = true;
         if (done)
-            done(data, engine->draining ? "the daemon is ending" : "a reload is under way already", NULL);
+            done(data, engine->draining ? "the daemon is ending" : "a reload is under way; another one follows it",
+                 NULL);
         return;
     }
     struct kilter_diags *diags = kilter_diags_new(0);
@@ -411,12 +459,7 @@ void kl_reload_adopt(struct kl_engine *engine, const struct kl_rows *rows)
     for (size_t i = 0; i < rows->app_count; i++) {
         if (def_of_row(engine, &rows->apps[i]))
             continue;
-        if (manifest->include_missing)
-            kl_log(KILTER_LOG_WARNING,
-                   "app '%.*s' is not in the manifest, of which an included directory is missing: it is left alone",
-                   KILTER_STR_ARG(rows->apps[i].name));
-        else
-            adopt_removed(engine, &rows->apps[i]);
+        adopt_removed(engine, &rows->apps[i], !manifest->include_missing);
     }
     if (!manifest->include_missing && !engine->options.passive)
         kl_mirrors_sweep(engine);
