@@ -342,7 +342,9 @@ static void look(struct kl_pass *pass)
 void kl_pass_health_begin(struct kl_pass *pass)
 {
     if (pass->destroy) {
-        kl_pass_finish(pass);
+        /* The app may have come back to the manifest while its last things went. */
+        if (!kl_pass_stops(pass))
+            kl_pass_finish(pass);
         return;
     }
     pass->health_deadline_ns = kl_clock_monotonic_ns() + pass->app->def->policy.timeout_ns;
