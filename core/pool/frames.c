@@ -206,8 +206,8 @@ static void done(struct kl_worker *worker, const struct kilter_value *map)
         worker->idle_cut = false;
         TAILQ_REMOVE(&pool->workers, worker, link);
         TAILQ_INSERT_TAIL(&pool->workers, worker, link);
-        if (worker->long_lived || worker->jobs >= options->jobs_of_worker || pool->closing ||
-            kl_spawn_rss(worker->child.pid) > options->recycle_rss)
+        if (worker->role == KL_ROLE_INSPECT || worker->long_lived || worker->jobs >= options->jobs_of_worker ||
+            pool->closing || kl_spawn_rss(worker->child.pid) > options->recycle_rss)
             kl_worker_retire(worker);
         else
             kl_worker_set_timer(worker, options->idle_ms);
