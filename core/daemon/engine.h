@@ -157,7 +157,7 @@ struct kl_app_state {
     struct kilter_arena *orphan_arena; /* or a definition from the store, when it was removed while nothing ran */
     struct kl_source_state *source;    /* NULL while it is being removed */
     enum kl_removal removal;
-    bool lost;                         /* not in the manifest, but maybe in an include that is not there: left alone */
+    bool lost;               /* not in the manifest, but maybe in an include that is not there: left alone */
     bool keep_after_removal; /* `forget` and `delete` of an app that is still in the manifest */
     int64_t revision;
 
@@ -193,7 +193,7 @@ struct kl_app_state {
 
     struct kl_artifact *artifact;      /* of the wanted commit, as last rendered */
     struct kl_artifact *good_artifact; /* that was applied last; NULL after a start, until then */
-    struct kl_plan *plan; /* the last one */
+    struct kl_plan *plan;              /* the last one */
     struct kl_decision decision;
     int64_t plan_ms;
     struct kl_map notes; /* resource key -> struct kl_resource_note */

@@ -249,9 +249,9 @@ static int check_version(const char *path, const struct kl_schema *schema, int64
         return kilter_error_set(
             err, KILTER_E_UNSUPPORTED,
             "the store %s was written by a newer kilter: its tables have version %lld, this "
-            "kilter (%s) knows them up to version %u. Install the newer kilter again, or put the "
+            "kilter knows them up to version %u. Install the newer kilter again, or put the "
             "backup that it made before it migrated (%s.backup-v*) in the store's place",
-            path, (long long)version, kilter_version(), schema->version, path);
+            path, (long long)version, schema->version, path);
     return 0;
 }
 
