@@ -142,7 +142,10 @@ static void decide_flags(struct plan *plan, struct view *view)
         return;
     }
     view->flags = KILTER_CHANGE_WANTED | (view->moved ? KILTER_CHANGE_DRIFTED : 0);
-    if (view->live.entry.type == KILTER_FS_ABSENT || view->wanted->shared)
+    if (view->live.entry.type == KILTER_FS_ABSENT)
+        return;
+    /* Nobody need own a directory that is shared; a link or a file in its place (/lib -> usr/lib) is somebody's. */
+    if (view->wanted->shared && view->live.entry.type == KILTER_FS_DIRECTORY)
         return;
     view->foreign = foreign_owner(plan, &view->live, &ours, &possible);
     /* A record without attributes: writing it was begun. What bears no mark although it could was there

@@ -132,6 +132,18 @@ START_TEST(an_existing_shared_directory_keeps_mode_and_owner_and_is_never_remove
 }
 END_TEST
 
+START_TEST(a_link_where_a_shared_directory_would_go_is_somebodys)
+{
+    ck_assert_int_eq(mkdir(world_path(&world, "usr"), 0755), 0);
+    ck_assert_int_eq(symlink("usr", world_path(&world, "lib")), 0);
+    world_want(&world,
+               DOC("Directory", "lib", "path: /lib, shared: true") DOC("File", "f", "path: /lib/f, content: x"));
+    world_plan(&world, false);
+    ck_assert_int_eq(world_change(&world, "lib")->verb, KILTER_VERB_REPLACE);
+    ck_assert_uint_eq(world_change(&world, "lib")->flags & KILTER_CHANGE_UNOWNED, KILTER_CHANGE_UNOWNED);
+}
+END_TEST
+
 START_TEST(a_shared_directory_that_kilter_made_goes_when_it_is_empty)
 {
     world_sync(&world, DOC("Directory", "d", "path: /d, shared: true") DOC("File", "f", "path: /d/f, content: x"));
@@ -423,6 +435,7 @@ TCase *file_rules_case(void)
     tcase_add_test(tests, a_mark_set_after_the_plan_blocks_the_apply);
     tcase_add_test(tests, forgetting_removes_our_mark_and_nothing_else);
     tcase_add_test(tests, an_existing_shared_directory_keeps_mode_and_owner_and_is_never_removed);
+    tcase_add_test(tests, a_link_where_a_shared_directory_would_go_is_somebodys);
     tcase_add_test(tests, a_shared_directory_that_kilter_made_goes_when_it_is_empty);
     tcase_add_test(tests, an_existing_file_keeps_its_owner);
     tcase_add_test(tests, a_file_becomes_a_directory_with_files_in_it);
