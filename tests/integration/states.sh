@@ -187,3 +187,40 @@ expect_has "$shown" plan
 expect_has "$shown" ABRT
 sync edge
 expect "$(field edge sync)" = Synced
+
+rule 'a phase that takes longer than policy.timeout is ended, and the message says which, of which plugin'
+edge_manifest ''
+sed -i "s|plugins: .*|plugins: [files, yaml, file, {name: hostile, file: $hostile}]|" "$work/kilter.yaml"
+cat >>"$work/kilter.yaml" <<END
+  slow: {source: hosts, path: shut, renderer: {name: hostile, callback: render, how: sleep}, target: host,
+         policy: {timeout: 4s, retry: {first: 1h, max: 1h}}}
+END
+stop
+start
+slow_renders() {
+    [ "$(field slow phase)" = Rendering ]
+}
+slow_failed() {
+    [ "$(field slow phase)" = Failed ]
+}
+await 100 slow_renders
+put hosts shut/f1 'while another app hangs'
+publish hosts seventh
+sync edge
+expect "$(field slow phase)" = Rendering
+await 150 slow_failed
+expect_has "$(field slow message)" hostile
+expect_has "$(field slow message)" render
+expect_has "$(field slow message)" 4s
+
+rule 'limits.concurrency: no more apps are rendered at once'
+sed -i 's/^targets:/daemon: {limits: {workers: 4, concurrency: 1}}\ntargets:/' "$work/kilter.yaml"
+stop
+start
+await 100 slow_renders
+put hosts shut/f1 'after the other app'
+publish hosts eighth
+# The commit ends the other app's render, which takes its time to be killed: so long this one waits in line.
+begun=$(date +%s%N)
+sync edge
+expect "$((($(date +%s%N) - begun) / 1000000))" -ge 1000
