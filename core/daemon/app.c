@@ -42,31 +42,6 @@ void kl_commit_read(const struct kilter_value *map, struct kl_commit *ret)
     kilter_get_int(map, "time", &ret->time);
 }
 
-/* --- artifacts ------------------------------------------------------------------- */
-struct kl_artifact *kl_artifact_ref(struct kl_artifact *artifact)
-{
-    artifact->references++;
-    return artifact;
-}
-
-void kl_artifact_unref(struct kl_artifact *artifact)
-{
-    if (!artifact || --artifact->references)
-        return;
-    for (size_t i = 0; i < artifact->count; i++) {
-        union {
-            const char *read;
-            char *owned;
-        } bytes = { artifact->resources[i].ptr };
-        if (artifact->secret)
-            explicit_bzero(bytes.owned, artifact->resources[i].len);
-        free(bytes.owned);
-    }
-    free(artifact->resources);
-    kl_asked_set_free(artifact->asked);
-    free(artifact);
-}
-
 /* --- making ---------------------------------------------------------------------- */
 static void on_timer(uv_timer_t *timer)
 {

@@ -189,6 +189,20 @@ static void started(struct starting *starting, const char *error)
     ready(data, error);
 }
 
+static void on_restored(void *data)
+{
+    struct starting *starting = data;
+    struct kl_engine *engine = starting->engine;
+    struct kilter_str key;
+    void *value;
+    for (size_t at = 0; !engine->options.passive && kl_map_next(&engine->apps, &at, &key, &value);) {
+        struct kl_app_state *app = value;
+        if (app->removal == KL_REMOVAL_NONE && app->begun == 0)
+            kl_app_trigger(app, KL_TRIGGER_START, "start", "the daemon started");
+    }
+    started(starting, NULL);
+}
+
 static void on_stored(void *data, const struct kilter_error *err, struct kl_rows *rows)
 {
     struct starting *starting = data;
@@ -198,7 +212,7 @@ static void on_stored(void *data, const struct kilter_error *err, struct kl_rows
     }
     kl_reload_adopt(starting->engine, rows);
     kl_rows_free(rows);
-    started(starting, NULL);
+    kl_artifacts_restore(starting->engine, on_restored, starting);
 }
 
 static void on_described(void *data)
@@ -308,6 +322,8 @@ void kl_engine_close(struct kl_engine *engine, int64_t drain_ms, void (*closed)(
     *closing = (struct kl_closing){ engine, closed, data };
     engine->draining = true;
     engine->moved = NULL;
+    if (engine->store)
+        kl_artifacts_save(engine);
     close_apps(engine);
     if (engine->pool)
         kl_pool_close(engine->pool, drain_ms, on_pool_closed, closing);

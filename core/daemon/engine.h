@@ -17,7 +17,7 @@
 #include <uv.h>
 
 #include "base/map.h"
-#include "daemon/asked.h"
+#include "daemon/artifact.h"
 #include "daemon/plan.h"
 #include "daemon/policy.h"
 #include "daemon/state.h"
@@ -69,23 +69,6 @@ struct kl_source_state {
 };
 
 /* --- apps --------------------------------------------------------------------- */
-/* What a render made: immutable, shared by the passes that use it. */
-struct kl_artifact {
-    unsigned references;
-    char commit[41];
-    char render_digest[KL_DIGEST_TEXT];
-    char renderer[64], version[64];
-    char digest[65];              /* of the resources */
-    struct kilter_str *resources; /* encoded, each malloc'd */
-    size_t count, capacity;
-    size_t bytes;
-    bool secret;
-    struct kl_asked_set *asked;
-};
-
-struct kl_artifact *kl_artifact_ref(struct kl_artifact *artifact);
-void kl_artifact_unref(struct kl_artifact *artifact); /* takes NULL */
-
 /* What the next pass is asked for. */
 struct kl_wish {
     enum kl_trigger trigger; /* KL_TRIGGER_NONE: nothing is asked */

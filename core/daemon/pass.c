@@ -382,24 +382,8 @@ static void on_render_item(void *data, const struct kilter_value *item, struct k
     }
     if (!kilter_str_eq_c(kind, "resource"))
         return;
-    if (artifact->count == artifact->capacity) {
-        size_t capacity = artifact->capacity ? artifact->capacity * 2 : 16;
-        struct kilter_str *resources = realloc(artifact->resources, capacity * sizeof *resources);
-        if (!resources) {
-            kl_job_cancel(pass->job);
-            return;
-        }
-        artifact->resources = resources;
-        artifact->capacity = capacity;
-    }
-    char *bytes = malloc(encoded.len ? encoded.len : 1);
-    if (!bytes) {
+    if (kl_artifact_add(artifact, encoded) < 0)
         kl_job_cancel(pass->job);
-        return;
-    }
-    memcpy(bytes, encoded.ptr, encoded.len);
-    artifact->resources[artifact->count++] = kilter_str_n(bytes, encoded.len);
-    artifact->bytes += encoded.len;
 }
 
 /* Inputs that are no secrets are variables like others. */
@@ -535,13 +519,9 @@ static void render(struct kl_pass *pass)
         return;
     }
     kl_pass_phase(pass, KL_PHASE_RENDERING, "rendering %.12s", pass->commit.id);
-    pass->rendering = calloc(1, sizeof *pass->rendering);
-    if (pass->rendering) {
-        pass->rendering->references = 1;
-        pass->rendering->asked = kl_asked_set_new();
-    }
+    pass->rendering = kl_artifact_new();
     int rc;
-    if (!pass->rendering || !pass->rendering->asked)
+    if (!pass->rendering)
         rc = kilter_error_set(&err, KILTER_E_NOMEM, "out of memory");
     else if (app->def->renderer_plugin)
         rc = submit_render(pass, app->def->renderer_plugin, &err);
@@ -583,6 +563,9 @@ static void on_rendered(void *data, const struct kl_job_outcome *outcome)
     if (wanted && !pass->destroy) {
         kl_artifact_unref(app->artifact);
         app->artifact = kl_artifact_ref(artifact);
+        struct kl_txn *txn = kl_txn_new(app->engine->store);
+        kl_artifact_keep(artifact, app->id, txn);
+        kl_engine_commit(app->engine, txn, KL_RELAXED);
     }
     kl_pass_plan_begin(pass);
 }

@@ -435,8 +435,6 @@ static void adopt_app(struct kl_engine *engine, const struct kl_app_row *row, co
     }
     if (!kilter_str_eq(def->name, row->name))
         rename_app(app, def, "manifest");
-    if (!engine->options.passive)
-        kl_app_trigger(app, KL_TRIGGER_START, "start", "the daemon started");
 }
 
 void kl_reload_adopt(struct kl_engine *engine, const struct kl_rows *rows)

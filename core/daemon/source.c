@@ -212,6 +212,7 @@ static void spread(struct kl_source_state *source, const struct kl_commit *befor
             moved = kl_asked_set_moved(artifact->asked, source->changes, source->change_count);
         if (known && !moved && !app->pass) {
             snprintf(artifact->commit, sizeof artifact->commit, "%s", source->commit.id);
+            artifact->moved = true;
             if (strcmp(app->applied.id, before->id) == 0)
                 app->applied = source->commit;
             if (strcmp(app->last_good.id, before->id) == 0)

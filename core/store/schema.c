@@ -246,12 +246,11 @@ static int check_version(const char *path, const struct kl_schema *schema, int64
     if (version <= 0)
         return damaged(err, path, "it has no version");
     if (version > schema->version)
-        return kilter_error_set(
-            err, KILTER_E_UNSUPPORTED,
-            "the store %s was written by a newer kilter: its tables have version %lld, this "
-            "kilter knows them up to version %u. Install the newer kilter again, or put the "
-            "backup that it made before it migrated (%s.backup-v*) in the store's place",
-            path, (long long)version, schema->version, path);
+        return kilter_error_set(err, KILTER_E_UNSUPPORTED,
+                                "the store %s was written by a newer kilter: its tables have version %lld, this "
+                                "kilter knows them up to version %u. Install the newer kilter again, or put the "
+                                "backup that it made before it migrated (%s.backup-v*) in the store's place",
+                                path, (long long)version, schema->version, path);
     return 0;
 }
 

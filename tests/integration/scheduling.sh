@@ -52,6 +52,20 @@ expect "$(passes b)" = "$before"
 expect "$(field b commit.id)" = "$(commit_of hosts)"
 expect "$(field b sync)" = Synced
 
+rule 'a restart renders nothing again that did not change, not even after commits that touched nothing'
+stop
+start
+await 100 test -n "$(passes b)"
+settled b
+settled a
+expect_has "$(kilter why b)" 'nothing that b asks of the tree has moved'
+expect_has "$(kilter why a)" 'nothing that a asks of the tree has moved'
+stop KILL
+start
+settled a
+expect "$(field a sync)" = Synced
+expect "$(field a commit.id)" = "$(commit_of hosts)"
+
 rule 'a new file in a directory that an app listed is an answer that moved'
 put hosts b/etc/b2 new
 publish hosts 'b grows'
