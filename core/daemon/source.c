@@ -395,8 +395,6 @@ static void on_fetched(void *data, const struct kl_job_outcome *outcome)
     schedule(source, delay < FAILURE_DELAY_MAX_NS || !source->failures ? delay : FAILURE_DELAY_MAX_NS);
 }
 
-static const char *const ref_kinds[] = { "", "branch", "tag", "semver", "name", "commit" };
-
 static int put_secret(struct kilter_arena *arena, struct kilter_value *map, const char *key,
                       const struct kl_secret_ref *ref, struct kilter_error *err)
 {
@@ -420,7 +418,7 @@ static int fetch_arguments(const struct kl_source_state *source, struct kilter_a
         rc = put_secret(arena, map, "ca", &def->ca, err);
     if (rc < 0)
         return rc;
-    kilter_set(arena, ref, "kind", kilter_string_c(arena, ref_kinds[def->ref_kind]));
+    kilter_set(arena, ref, "kind", kilter_string_c(arena, kl_ref_kind_word(def->ref_kind)));
     kilter_set(arena, ref, "value", kilter_string(arena, def->ref));
     kilter_set(arena, map, "url", kilter_string(arena, def->url));
     kilter_set(arena, map, "ref", ref);
