@@ -158,6 +158,12 @@ static void on_look_timer(uv_timer_t *timer)
 static void look_again(struct kl_pass *pass)
 {
     struct kl_app_state *app = pass->app;
+    if (app->wish.trigger >= KL_TRIGGER_RENDERER && app->wish.trigger != KL_TRIGGER_COMMIT) {
+        /* It came while this pass applied, and a pass of its own need not wait for this one's health. */
+        pass->superseded = true;
+        kl_pass_stops(pass);
+        return;
+    }
     if (!pass->health_timer_open) {
         uv_timer_init(app->engine->loop, &pass->health_timer);
         pass->health_timer.data = pass;
