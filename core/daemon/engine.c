@@ -46,6 +46,7 @@ void kl_engine_touch(struct kl_engine *engine, struct kl_app_state *app)
         engine->moved(engine->moved_data);
 }
 
+KILTER_PRINTF(7, 0)
 static void put_event(struct kl_txn *txn, struct kl_app_state *app, const char *kind, enum kl_severity severity,
                       const char *actor, const struct kl_commit *commit, const char *format, va_list args)
 {
