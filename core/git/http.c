@@ -268,6 +268,11 @@ static int transfer_failed(struct kl_http *http)
             "%s: the client certificate or its key cannot be used; both must be PEM and belong together",
             conn->masked);
     case CURLE_SSL_CACERT_BADFILE:
+        if (!conn->request->ca.len)
+            return kl_conn_fail(conn, KILTER_E_PERMISSION,
+                                "%s: this machine has no list of authorities that it trusts; install "
+                                "ca-certificates, or give the server's authority as ca",
+                                conn->masked);
         return kl_conn_fail(conn, KILTER_E_INVALID, "%s: what is given as ca is no certificate in PEM form",
                             conn->masked);
     case CURLE_PARTIAL_FILE:

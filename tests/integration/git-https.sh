@@ -132,7 +132,7 @@ refused "expired certificate" 'certificate has expired' \
     "https://localhost:$expired_port/git/app.git" branch main "$work/m8" "$trust"
 refused "unknown authority" 'signed by an authority that is not trusted; .* give its certificate as ca' \
     "https://localhost:$stranger_port/git/app.git" branch main "$work/m8" "$trust"
-refused "unknown authority, none given" 'not trusted' "$base/git/app.git" branch main "$work/m8"
+refused "unknown authority, none given" 'not trusted|no list of authorities' "$base/git/app.git" branch main "$work/m8"
 refused "ca that is no certificate" 'ca' "$base/git/app.git" branch main "$work/m8" ca=nonsense
 
 # --- broken networks and servers ----------------------------------------------------------------------
