@@ -4,6 +4,9 @@
 # plugin that crashes.
 . "$(dirname "$0")/daemon.sh"
 
+# Crashes are to end in their signal in a build with sanitizers, too.
+export ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}handle_segv=0:handle_abort=0"
+
 phase_is() {
     [ "$(field edge phase)" = "$1" ]
 }
