@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=sh
 # A real kilterd on a real repository, for the tests that source this file. Everything lives in $work, which is
 # removed at the end; a failing test prints the daemon's log.
 #
@@ -18,7 +19,6 @@ host=$work/host
 export KILTER_SOCKET="$work/kilterd.sock" HOME="$work" GIT_CONFIG_NOSYSTEM=1 NO_COLOR=1 PATH
 mkdir "$host"
 daemon=
-failed=
 sentence='(before the first rule)'
 
 cleanup() {
