@@ -159,7 +159,7 @@ settled three
 inode=$(stat -c %i "$host/etc/three")
 sed -i 's/^  three: {/  third: {movedFrom: three, /' "$work/kilter.yaml"
 hup
-await 100 sh -c 'kilter status third && ! kilter status three'
+await 100 sh -c 'kilter status third; kilter status three; [ $? = 2 ]'
 settled third
 expect "$(stat -c %i "$host/etc/three")" = "$inode"
 expect_has "$(kilter events third)" 'renamed from three'
