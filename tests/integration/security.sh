@@ -140,7 +140,7 @@ evil_manifest yaml '"/srv/**"'
 kilter reload
 clean
 file_document evil /etc/good >"$work/evil/a.yaml"
-attack 'another app’s file, outside of the bounds'
+attack 'a file of another app, outside of the bounds'
 expect_has "$said" 'allow'
 clean
 file_document evil /srv/../etc/good >"$work/evil/a.yaml"
