@@ -190,7 +190,6 @@ static int transfer(struct kl_conn *conn, struct kl_mirror *mirror, const char *
 
     if (status < 0)
         return status;
-    kl_mirror_sweep(mirror->dir);
     kl_mirror_drop_broken(mirror); /* else the server is told that we have what we have not */
     if (conn->url.scheme == KL_GIT_FILE)
         status = kl_local_transfer(conn, mirror, commit);
@@ -237,6 +236,8 @@ static int fetch_locked(struct kl_conn *conn, git_oid *commit, struct kl_fetch_r
         status = kl_mirror_create_locked(conn->request->mirror, &mirror, &conn->error);
     if (status < 0)
         return status;
+    /* What a killed writer left: also after it had everything and was just keeping the commit. */
+    kl_mirror_sweep(mirror->dir);
     if (!kl_mirror_has(mirror, git_oid_tostr(hex, sizeof(hex), commit))) {
         status = transfer(conn, mirror, result->ref_name, commit);
         if (status < 0)

@@ -13,6 +13,19 @@ put hosts README 'nothing yet'
 publish hosts 'first'
 edge_manifest 'prune: true, maxDeletes: 10000'
 
+rule 'a writer that was killed while it kept a commit in the mirror holds up nobody'
+start
+sync edge
+stop
+put hosts README 'something'
+publish hosts 'second'
+mirror=$(echo "$work/state/mirrors/"*.git)
+git -C "$mirror" fetch -q "$work/hosts.git" main
+: >"$mirror/refs/kilter/keep/$(commit_of hosts).lock"
+start
+sync edge
+stop
+
 rule 'kill any process at any instruction: the next pass converges'
 python3 "$(dirname "$0")/crash.py" "$work" "${KILTER_CRASH_ROUNDS:-50}" "${KILTER_CRASH_SEED:-}"
 
