@@ -29,6 +29,7 @@ os.environ.update(
     KILTER_SOCKET=f"{WORK}/kilterd.sock")
 rng = random.Random(1)
 processes = []
+groups = []  # of processes whose children do not end with them
 
 
 class Wrong(Exception):
@@ -271,7 +272,8 @@ def start_nginx():
     """nginx with TLS before git http-backend; its port."""
     backend = f"{run('git', '--exec-path').strip()}/git-http-backend"
     make_certificate()
-    start("fcgiwrap", "fcgiwrap", "-c", "2", "-s", f"unix:{WORK}/fcgi.sock")
+    wrapper = start("fcgiwrap", "fcgiwrap", "-c", "2", "-s", f"unix:{WORK}/fcgi.sock", start_new_session=True)
+    groups.append(wrapper.pid)
     await_true("fcgiwrap listens", lambda: os.path.exists(f"{WORK}/fcgi.sock"))
     for _ in range(20):
         port = random.SystemRandom().choice(PORTS)
@@ -556,6 +558,8 @@ def main():
         print(f"wrong: {wrong}")
         return 1
     finally:
+        for group in groups:
+            os.killpg(group, signal.SIGTERM)
         for process in processes:
             end(process)
     return 0
