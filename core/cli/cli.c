@@ -130,7 +130,8 @@ static int run_verb(struct kl_cli *cli, const struct kl_verb *verb, const char *
         free(doc);
         return KL_EXIT_ERROR;
     }
-    struct argp argp = { .options = verb->options,
+    /* --help of the C library leaks a little for a table that is empty. */
+    struct argp argp = { .options = verb->options->name ? verb->options : NULL,
                          .parser = kl_option_parse,
                          .args_doc = verb->args,
                          .doc = doc,
