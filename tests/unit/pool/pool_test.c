@@ -2,9 +2,11 @@
 /* The pool with a worker that misbehaves on the wire or dies at chosen moments. */
 #include "harness.h"
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "pool/spawn.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -414,6 +416,20 @@ START_TEST(closing_the_pool_ends_grandchildren_too)
 }
 END_TEST
 
+/* A program that was just started has no environment yet for a moment, and so no mark. */
+static void wait_for_environment(pid_t pid)
+{
+    char path[64], byte;
+    snprintf(path, sizeof(path), "/proc/%ld/environ", (long)pid);
+    for (int i = 0; i < 5000; i++) {
+        KL_CLEANUP(kl_closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd >= 0 && read(fd, &byte, 1) == 1)
+            return;
+        usleep(1000);
+    }
+    ck_abort_msg("process %ld has no environment", (long)pid);
+}
+
 START_TEST(a_sweep_kills_those_of_its_mark_only)
 {
     static char id[] = KL_SPAWN_MARK "=swept-XXXXXX";
@@ -426,6 +442,8 @@ START_TEST(a_sweep_kills_those_of_its_mark_only)
                                                                               NULL };
     ck_assert_int_eq(kl_spawn("/bin/sleep", argv, mine, &one, &err), KILTER_OK);
     ck_assert_int_eq(kl_spawn("/bin/sleep", argv, others, &other, &err), KILTER_OK);
+    wait_for_environment(one.pid);
+    wait_for_environment(other.pid);
     ck_assert_int_eq(kl_pool_sweep(strchr(id, '=') + 1, &err), 1);
     ck_assert(kl_spawn_reap(&one, &end));
     ck_assert_int_eq(end.signal, SIGKILL);
