@@ -92,12 +92,13 @@ static void on_late(struct kl_request *request, void *data)
     wait->ready(wait, true);
 }
 
-void kl_wait_until(struct kl_wait *wait, bool (*ready)(struct kl_wait *wait, bool late), int64_t timeout_ns)
+bool kl_wait_until(struct kl_wait *wait, bool (*ready)(struct kl_wait *wait, bool late), int64_t timeout_ns)
 {
     wait->ready = ready;
     if (ready(wait, timeout_ns <= 0))
-        return;
+        return true;
     kl_request_deadline(wait->request, (uint64_t)(timeout_ns / KL_NS_PER_MS), on_late, wait);
+    return false;
 }
 
 static void on_moved(uv_async_t *async)

@@ -141,7 +141,7 @@ static void refuse(struct action *action, unsigned status, const char *code, con
 }
 
 /* Whether the app is held by a suspension or is leaving; answers then. */
-static bool held(struct action *action)
+static bool held(struct action *action, bool removal_counts)
 {
     struct kl_app_state *app = action->app;
     if (app->suspension.on || (app->def && app->def->suspend))
@@ -151,7 +151,9 @@ static bool held(struct action *action)
     else if (app->lost)
         refuse(action, 409, "conflict", "put the directory back, or take the include out, and reload",
                "it is not in the manifest, of which an included directory is missing: it is left alone");
-    else if (app->removal != KL_REMOVAL_NONE || !app->def)
+    else if (!app->def)
+        refuse(action, 409, "conflict", NULL, app->message);
+    else if (removal_counts && app->removal != KL_REMOVAL_NONE)
         refuse(action, 409, "conflict", NULL, "it is being removed");
     else
         return false;
@@ -191,7 +193,7 @@ static void post_sync(struct kl_request *request, void *data)
 {
     static const char *const keys[] = { "wait", "prune", "correct", NULL };
     struct action action;
-    if (!begin(request, data, keys, &action) || held(&action))
+    if (!begin(request, data, keys, &action) || held(&action, true))
         return;
     struct kl_wait *wait = action.wait;
     kilter_get_bool(action.body, "prune", &wait->wish.prune);
@@ -220,12 +222,13 @@ static void post_approve(struct kl_request *request, void *data)
 {
     static const char *const keys[] = { "digest", "commit", "wait", NULL };
     struct action action;
-    if (!begin(request, data, keys, &action) || held(&action))
+    if (!begin(request, data, keys, &action) || held(&action, false))
         return;
     struct kl_app_state *app = action.app;
     struct kilter_str digest = kilter_get_text(action.body, "digest"),
                       commit = kilter_get_text(action.body, "commit");
-    bool saved = commit.len && digest.len; /* a saved plan: it is made again, and must come out the same */
+    bool saved = commit.len && digest.len &&
+                 app->removal == KL_REMOVAL_NONE; /* a saved plan: it is made again, and must come out the same */
     if (!saved && !waits_for_person(app)) {
         refuse(&action, 409, "nothingWaiting", "'kilter status' shows what it does",
                "no plan of it waits for anybody");
@@ -241,6 +244,7 @@ static void post_approve(struct kl_request *request, void *data)
     if (!digest.len)
         digest = kilter_str_c(app->plan->digest);
     snprintf(wait->wish.approve, sizeof wait->wish.approve, "%.*s", KILTER_STR_ARG(digest));
+    memcpy(app->approved, wait->wish.approve, sizeof app->approved);
     struct kl_txn *txn = kl_txn_new(app->engine->store);
     struct kl_approval_row row = { .app = app->id,
                                    .plan_digest = digest,
@@ -257,7 +261,7 @@ static void post_reject(struct kl_request *request, void *data)
 {
     static const char *const keys[] = { "digest", "reason", NULL };
     struct action action;
-    if (!begin(request, data, keys, &action) || held(&action))
+    if (!begin(request, data, keys, &action) || held(&action, false))
         return;
     struct kl_app_state *app = action.app;
     struct kilter_str digest = kilter_get_text(action.body, "digest"),
@@ -271,6 +275,7 @@ static void post_reject(struct kl_request *request, void *data)
         return;
     }
     char message[400];
+    app->approved[0] = '\0';
     snprintf(app->rejected, sizeof app->rejected, "%s", app->plan->digest);
     snprintf(message, sizeof message, "plan %.12s rejected%s%.*s", app->plan->digest, reason.len ? ": " : "",
              KILTER_STR_ARG(reason));
@@ -292,12 +297,15 @@ static const struct kl_history_row *find_commit(const struct kl_rows *rows, cons
                                                 struct kilter_str digits, char *message, size_t size)
 {
     const struct kl_history_row *found = NULL;
+    /* After a failed apply or health check something of the wanted commit is what is to be left. */
+    bool failed = app->reason == KL_REASON_HEALTH_FAILED || app->reason == KL_REASON_APPLY_FAILED;
+    const char *present = failed ? kl_app_wanted(app)->id : app->applied.id;
     for (size_t i = 0; i < rows->history_count; i++) {
         const struct kl_history_row *row = &rows->history[i];
         if (!good(row))
             continue;
         if (!digits.len) {
-            if (!kilter_str_eq_c(row->commit, app->applied.id))
+            if (!kilter_str_eq_c(row->commit, present))
                 return row;
             continue;
         }
@@ -358,7 +366,7 @@ static void post_rollback(struct kl_request *request, void *data)
 {
     static const char *const keys[] = { "commit", "reason", "wait", NULL };
     struct action action;
-    if (!begin(request, data, keys, &action) || held(&action))
+    if (!begin(request, data, keys, &action) || held(&action, true))
         return;
     struct kilter_str commit = kilter_get_text(action.body, "commit");
     if (commit.len && (commit.len < COMMIT_DIGITS_MIN || commit.len > 40)) {
@@ -442,6 +450,10 @@ static void post_forget(struct kl_request *request, void *data)
     if (!begin(request, data, keys, &action))
         return;
     struct kl_app_state *app = action.app;
+    if (!app->def) {
+        refuse(&action, 409, "conflict", NULL, app->message);
+        return;
+    }
     if (app->removal != KL_REMOVAL_NONE) {
         app->removal = KL_REMOVAL_FORGET; /* rather keep than delete what is left */
         app->stuck = false;
@@ -456,7 +468,7 @@ static void post_delete(struct kl_request *request, void *data)
 {
     static const char *const keys[] = { "digest", "wait", NULL };
     struct action action;
-    if (!begin(request, data, keys, &action) || held(&action))
+    if (!begin(request, data, keys, &action) || held(&action, true))
         return;
     struct kilter_str digest = kilter_get_text(action.body, "digest");
     if (digest.len != 64) {
@@ -505,7 +517,7 @@ static void post_accept(struct kl_request *request, void *data)
 {
     static const char *const keys[] = { "identity", "wait", NULL };
     struct action action;
-    if (!begin(request, data, keys, &action) || held(&action))
+    if (!begin(request, data, keys, &action) || held(&action, true))
         return;
     struct kl_app_state *app = action.app;
     struct kilter_str identity = kilter_get_text(action.body, "identity");

@@ -104,7 +104,8 @@ static void get_plan(struct kl_request *request, void *data)
     snprintf(wait->commit.id, sizeof wait->commit.id, "%.*s", KILTER_STR_ARG(commit));
     wait->ready = plan_late;
     /* An answer may come before this returns: the deadline is set first. */
-    kl_wait_until(wait, plan_late, timeout);
+    if (kl_wait_until(wait, plan_late, timeout))
+        return;
     if (refresh && !destroy && !commit.len && !app->pin.commit.id[0]) {
         kl_wait_hold(wait);
         kl_source_poll(app->source, true, on_polled, wait);

@@ -44,8 +44,8 @@ void kl_wait_hold(struct kl_wait *wait);
 bool kl_wait_back(struct kl_wait *wait);
 /* The request of the wait, which is over with this: to be answered at once. */
 struct kl_request *kl_wait_take(struct kl_wait *wait);
-/* Answers when `ready` says so, or when the time is up. */
-void kl_wait_until(struct kl_wait *wait, bool (*ready)(struct kl_wait *wait, bool late), int64_t timeout_ns);
+/* Answers when `ready` says so, or when the time is up. true: it is answered already, and the wait is gone. */
+bool kl_wait_until(struct kl_wait *wait, bool (*ready)(struct kl_wait *wait, bool late), int64_t timeout_ns);
 /* The app of {app}; answers 404 with the nearest name and returns NULL otherwise. */
 struct kl_app_state *kl_api_find_app(struct kl_api *api, struct kl_request *request);
 /* "uid 1000 (ana)". */

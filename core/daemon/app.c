@@ -268,6 +268,7 @@ static struct kilter_value *state_value(const struct kl_app_state *app, struct k
     put_commit(arena, map, "lastBad", &app->last_bad);
     put_text(arena, map, "appliedDigest", app->applied_digest);
     put_text(arena, map, "appliedRenderer", app->applied_renderer);
+    put_text(arena, map, "approved", app->approved);
     put_text(arena, map, "rejected", app->rejected);
     put_text(arena, map, "identity", app->identity);
     if (app->rebuilt)
@@ -289,6 +290,8 @@ static struct kilter_value *state_value(const struct kl_app_state *app, struct k
         struct kilter_value *suspended = kilter_map(arena);
         kilter_set(arena, suspended, "since", kilter_int(arena, app->suspension.since_ms));
         kilter_set(arena, suspended, "until", kilter_int(arena, app->suspension.until_ms));
+        if (app->suspension.after_removal)
+            kilter_set(arena, suspended, "afterRemoval", kilter_bool(arena, true));
         put_text(arena, suspended, "by", app->suspension.by);
         put_text(arena, suspended, "reason", app->suspension.reason);
         kilter_set(arena, map, "suspended", suspended);
@@ -317,6 +320,8 @@ static struct kilter_value *state_value(const struct kl_app_state *app, struct k
 
 void kl_app_save(struct kl_app_state *app, struct kl_txn *txn)
 {
+    if (!app->def)
+        return; /* what the store has says more: how to deal with what the app owns */
     struct kilter_arena *arena = kilter_arena_new(0);
     struct kilter_buf text = KILTER_BUF_INIT(16u << 20);
     struct kilter_value *value = arena ? state_value(app, arena) : NULL;
@@ -356,6 +361,7 @@ void kl_app_restore(struct kl_app_state *app, struct kilter_str json)
     kl_commit_read(kilter_get(map, "lastBad"), &app->last_bad);
     SET(app->applied_digest, kilter_get_text(map, "appliedDigest"));
     SET(app->applied_renderer, kilter_get_text(map, "appliedRenderer"));
+    SET(app->approved, kilter_get_text(map, "approved"));
     SET(app->rejected, kilter_get_text(map, "rejected"));
     SET(app->identity, kilter_get_text(map, "identity"));
     kilter_get_bool(map, "rebuilt", &app->rebuilt);
@@ -371,6 +377,7 @@ void kl_app_restore(struct kl_app_state *app, struct kilter_str json)
     kilter_get_int(pin, "since", &app->pin.since_ms);
     const struct kilter_value *suspended = kilter_get(map, "suspended");
     app->suspension.on = suspended != NULL;
+    kilter_get_bool(suspended, "afterRemoval", &app->suspension.after_removal);
     kilter_get_int(suspended, "since", &app->suspension.since_ms);
     kilter_get_int(suspended, "until", &app->suspension.until_ms);
     SET(app->suspension.by, kilter_get_text(suspended, "by"));

@@ -190,9 +190,20 @@ static void started(struct starting *starting, const char *error)
     ready(data, error);
 }
 
+/* The daemon is told to end before it has started. */
+static bool given_up(struct starting *starting)
+{
+    if (!starting->engine->draining)
+        return false;
+    started(starting, "the daemon is ending");
+    return true;
+}
+
 static void on_restored(void *data)
 {
     struct starting *starting = data;
+    if (given_up(starting))
+        return;
     struct kl_engine *engine = starting->engine;
     struct kilter_str key;
     void *value;
@@ -207,6 +218,10 @@ static void on_restored(void *data)
 static void on_stored(void *data, const struct kilter_error *err, struct kl_rows *rows)
 {
     struct starting *starting = data;
+    if (given_up(starting)) {
+        kl_rows_free(rows);
+        return;
+    }
     if (err->code) {
         started(starting, err->message);
         return;
@@ -219,6 +234,8 @@ static void on_stored(void *data, const struct kilter_error *err, struct kl_rows
 static void on_described(void *data)
 {
     struct starting *starting = data;
+    if (given_up(starting))
+        return;
     struct kl_engine *engine = starting->engine;
     char error[512];
     if (kl_reload_first(engine, starting->draft, error, sizeof error) < 0) {
@@ -309,6 +326,7 @@ void kl_engine_handle_closed(struct kl_engine *engine)
 static void on_pool_closed(void *data)
 {
     struct kl_closing *closing = data;
+    closing->engine->pool = NULL;
     if (closing->engine->store)
         kl_store_close(closing->engine->store, on_store_closed, closing);
     else

@@ -48,11 +48,11 @@ struct kl_source_state {
     char *mirror; /* directory */
     struct kl_commit commit;
     char ref_name[256];
-    struct kl_job *job; /* the fetch that runs, or NULL */
-    bool again;         /* another look is wanted as soon as nothing writes to the mirror */
-    bool outdated;      /* the fetch that runs is of another URL or ref */
-    bool maintaining;   /* the mirror is being repacked */
-    uv_timer_t timer;   /* next poll */
+    struct kl_job *job;      /* the fetch that runs, or NULL */
+    bool again;              /* another look is wanted as soon as nothing writes to the mirror */
+    bool outdated;           /* the fetch that runs is of another URL or ref */
+    const char *maintaining; /* the mirror that is being repacked on its behalf, or NULL */
+    uv_timer_t timer;        /* next poll */
     struct kl_source_waiter *waiters;
     unsigned failures;  /* in a row */
     int64_t fetched_ms; /* last success */
@@ -110,6 +110,7 @@ struct kl_story {
 
 struct kl_suspension {
     bool on;
+    bool after_removal;         /* set by `forget` or `delete` itself */
     int64_t since_ms, until_ms; /* until 0: until resumed */
     char by[80], reason[256];
 };
@@ -152,10 +153,11 @@ struct kl_app_state {
     struct kl_suspension suspension;
     char applied_digest[KL_DIGEST_TEXT]; /* of the artifact that was applied */
     char applied_renderer[130];          /* "name version" */
-    char rejected[65];                   /* digest of the plan that a person rejected */
-    char identity[256];                  /* of the target that the inventory belongs to */
-    char seen_identity[256];             /* of the target that was looked at last */
-    bool rebuilt;                        /* the inventory was rebuilt: the first prune asks */
+    char approved[65];       /* digest of the plan that a person approved, until it is applied or void */
+    char rejected[65];       /* digest of the plan that a person rejected */
+    char identity[256];      /* of the target that the inventory belongs to */
+    char seen_identity[256]; /* of the target that was looked at last */
+    bool rebuilt;            /* the inventory was rebuilt: the first prune asks */
 
     /* Shown. */
     enum kl_sync_state sync;

@@ -34,7 +34,7 @@ struct program {
     struct kl_api *api;
     uv_signal_t signals[3];
     uv_timer_t watchdog;
-    bool watched, ending, failed;
+    bool watched, ending, failed, reload_later;
     int parent_fd; /* --once: ends when this end of file comes */
     uv_pipe_t parent;
 };
@@ -143,7 +143,9 @@ static void on_reloaded(void *data, const char *error, const struct kilter_diags
 static void on_signal(uv_signal_t *handle, int number)
 {
     struct program *program = handle->data;
-    if (number == SIGHUP && program->engine && !program->ending) {
+    if (number == SIGHUP && !program->api) {
+        program->reload_later = true; /* it has not read its manifest yet, or is ending */
+    } else if (number == SIGHUP && !program->ending) {
         kl_notify("RELOADING=1\nMONOTONIC_USEC=%lld", (long long)(kl_clock_monotonic_ns() / 1000));
         kl_reload(program->engine, "SIGHUP", on_reloaded, program);
     } else if (number != SIGHUP) {
@@ -213,7 +215,7 @@ static int listen_api(struct program *program, const struct kl_daemon_config *co
     struct kl_http_options http = KL_HTTP_OPTIONS_INIT;
     http.listen_fd = inherited_socket();
     http.socket_path = program->options.socket ? program->options.socket : config->socket_path.ptr;
-    http.group = config->socket_group.len ? config->socket_group.ptr : NULL;
+    http.group = config->socket_group.len && !program->options.once ? config->socket_group.ptr : NULL;
     http.mode = config->socket_mode;
     if (http.listen_fd < 0 && !program->options.socket) {
         char *directory = strdup(http.socket_path), *slash = directory ? strrchr(directory, '/') : NULL;
@@ -246,6 +248,8 @@ static void on_ready(void *data, const char *error)
     kl_log(KILTER_LOG_INFO, "kilterd %s: installation '%s', %zu apps", KILTER_VERSION,
            program->engine->manifest->installation.ptr, program->engine->manifest->app_count);
     kl_notify("READY=1\nSTATUS=running");
+    if (program->reload_later)
+        kl_reload(program->engine, "SIGHUP", on_reloaded, program);
 }
 
 static void set_up_log(const struct options *options, const struct kl_daemon_config *config)

@@ -45,10 +45,9 @@ static void over(struct maintain *work)
 {
     struct kl_engine *engine = work->engine;
     struct kl_source_state *source = kl_engine_source(engine, kilter_str_c(work->source));
-    if (source) {
-        source->maintaining = false;
-        kl_source_mirror_free(engine, source->mirror);
-    }
+    if (source)
+        source->maintaining = NULL;
+    kl_source_mirror_free(engine, work->mirror);
     release(work);
 }
 
@@ -137,7 +136,7 @@ void kl_maintain_begin(struct kl_source_state *source)
         release(work);
         return;
     }
-    source->maintaining = true;
+    source->maintaining = work->mirror; /* lives as long as the work */
     pin_states(work);
     if (work->queries == 0)
         submit(work);

@@ -56,21 +56,21 @@ void kl_pass_phase(struct kl_pass *pass, enum kl_phase phase, const char *format
     kl_app_show(pass->app, phase, KL_REASON_NONE, "%s", message);
 }
 
-int kl_pass_plugin(struct kl_pass *pass, const struct kl_manifest_plugin *plugin, struct kilter_value **ret,
-                   struct kilter_error *err)
+int kl_pass_plugin(struct kl_pass *pass, struct kilter_arena *arena, const struct kl_manifest_plugin *plugin,
+                   struct kilter_value **ret, struct kilter_error *err)
 {
     struct kl_plugin_state *state = kl_engine_plugin(pass->app->engine, plugin->name);
     if (!state || !state->descriptor)
         return kilter_error_set(err, KILTER_E_NOT_FOUND, "plugin '%s' cannot be used: %s", plugin->name.ptr,
                                 state ? state->error : "it is not loaded");
-    struct kilter_value *map = kilter_map(pass->arena), *config = NULL;
-    int rc = kl_secret_resolve_config(pass->arena, state->schemas.config, plugin->config, &config, NULL, err);
+    struct kilter_value *map = kilter_map(arena), *config = NULL;
+    int rc = kl_secret_resolve_config(arena, state->schemas.config, plugin->config, &config, NULL, err);
     if (rc < 0)
         return rc;
-    kilter_set(pass->arena, map, "name", kilter_string_c(pass->arena, state->name));
-    kilter_set(pass->arena, map, "file", kilter_string_c(pass->arena, state->file));
+    kilter_set(arena, map, "name", kilter_string_c(arena, state->name));
+    kilter_set(arena, map, "file", kilter_string_c(arena, state->file));
     if (config)
-        kilter_set(pass->arena, map, "config", config);
+        kilter_set(arena, map, "config", config);
     *ret = map;
     return 0;
 }
@@ -90,6 +90,7 @@ static void destroy_pass(struct kl_pass *pass)
     if (!pass->plan_shown)
         kl_plan_free(pass->plan);
     kl_txn_free(pass->txn);
+    free(pass->sent);
     free(pass->order);
     free(pass->answered);
     kilter_arena_free(pass->arena);
@@ -212,6 +213,17 @@ void kl_pass_end(struct kl_pass *pass, enum kl_result result)
         leave(pass);
         return;
     }
+    if (result == KL_RESULT_SUPERSEDED && !pass->cancelled && pass->wish.trigger == KL_TRIGGER_PERSON &&
+        strcmp(kl_app_wanted(app)->id, pass->commit.id) == 0) {
+        /* What a person asked for holds for the pass that takes its place at the same commit. */
+        app->wish.prune |= pass->wish.prune;
+        app->wish.correct |= pass->wish.correct;
+        app->wish.thorough |= pass->wish.thorough;
+        if (app->wish.trigger != KL_TRIGGER_NONE) {
+            app->wish.trigger = KL_TRIGGER_PERSON;
+            memcpy(app->wish.actor, pass->wish.actor, sizeof app->wish.actor);
+        }
+    }
     if (!app->id) { /* it was removed, with all that the store had of it */
         leave(pass);
         return;
@@ -235,7 +247,8 @@ void kl_pass_drop_queue(struct kl_app_state *app)
     while (app->queue) {
         struct kl_pass *pass = app->queue;
         app->queue = pass->next;
-        pass->plan_done(pass->plan_data, NULL, NULL, KL_REASON_PLAN_FAILED, "the app is going away", NULL);
+        pass->plan_done(pass->plan_data, NULL, NULL, KL_REASON_PLAN_FAILED, "the app changed or went; ask again",
+                        NULL);
         destroy_pass(pass);
     }
 }
@@ -335,7 +348,23 @@ void kl_pass_cancel(struct kl_pass *pass)
     if (waits_for_health(pass)) {
         uv_timer_stop(&pass->health_timer);
         kl_pass_stops(pass);
-    } else if (pass->job) {
+    } else if (pass->job &&
+               !(pass->app->engine->draining && !pass->plan_done && pass->app->phase == KL_PHASE_APPLYING)) {
+        kl_job_cancel(pass->job); /* but an apply has the pool's drain time to end by itself */
+    }
+}
+
+void kl_pass_supersede(struct kl_pass *pass)
+{
+    if (pass->plan_done) {
+        kl_pass_cancel(pass);
+        return;
+    }
+    pass->superseded = true;
+    if (waits_for_health(pass)) {
+        uv_timer_stop(&pass->health_timer);
+        kl_pass_stops(pass);
+    } else if (pass->job && pass->app->phase != KL_PHASE_APPLYING) {
         kl_job_cancel(pass->job);
     }
 }
@@ -349,13 +378,7 @@ void kl_pass_meet(struct kl_pass *pass, const struct kl_wish *wish)
         return;
     if (!newer && pass->app->phase == KL_PHASE_APPLYING)
         return; /* it is doing what the wish would do; the next pass looks again */
-    pass->superseded = true;
-    if (waits_for_health(pass)) {
-        uv_timer_stop(&pass->health_timer);
-        kl_pass_stops(pass);
-    } else if (pass->job && pass->app->phase != KL_PHASE_APPLYING) {
-        kl_job_cancel(pass->job);
-    }
+    kl_pass_supersede(pass);
 }
 
 /* --- rendering -------------------------------------------------------------------------- */
@@ -435,7 +458,7 @@ static int submit_render(struct kl_pass *pass, const struct kl_manifest_plugin *
     const struct kl_app *def = pass->app->def;
     struct kilter_arena *arena = pass->arena;
     struct kilter_value *arguments = tree_arguments(pass), *about = NULL;
-    int rc = kl_pass_plugin(pass, plugin, &about, err);
+    int rc = kl_pass_plugin(pass, pass->arena, plugin, &about, err);
     if (rc == 0)
         rc = put_inputs(pass, arguments, err);
     if (rc < 0)
@@ -460,6 +483,7 @@ static int submit_render(struct kl_pass *pass, const struct kl_manifest_plugin *
         .data = pass,
     };
     snprintf(pass->renderer, sizeof pass->renderer, "%s", plugin->name.ptr);
+    memcpy(pass->rendering->render_digest, def->render_digest, sizeof pass->rendering->render_digest);
     return kl_pool_submit(pass->app->engine->pool, &spec, &pass->job, err);
 }
 
@@ -491,7 +515,7 @@ static int submit_detect(struct kl_pass *pass, struct kilter_error *err)
         const struct kl_manifest_plugin *plugin = &engine->manifest->plugins[i];
         struct kl_plugin_state *state = kl_engine_plugin(engine, plugin->name);
         struct kilter_value *about;
-        if (state && state->schemas.detects && kl_pass_plugin(pass, plugin, &about, err) == 0)
+        if (state && state->schemas.detects && kl_pass_plugin(pass, pass->arena, plugin, &about, err) == 0)
             kilter_list_add(pass->arena, plugins, about);
     }
     kilter_set(pass->arena, arguments, "plugins", plugins);
@@ -512,6 +536,11 @@ static void render(struct kl_pass *pass)
 {
     struct kl_app_state *app = pass->app;
     struct kilter_error err = KILTER_ERROR_INIT;
+    if (!app->source) {
+        kl_pass_fail(pass, KL_REASON_SOURCE_UNAVAILABLE, true, NULL, NULL,
+                     "the app is not in the manifest any more");
+        return;
+    }
     if (artifact_fits(pass, app->artifact)) {
         pass->artifact = kl_artifact_ref(app->artifact);
         kl_pass_step(pass, KL_PHASE_RENDERING, "skipped", "nothing that %s asks of the tree has moved", app->name);
@@ -550,7 +579,6 @@ static void on_rendered(void *data, const struct kl_job_outcome *outcome)
     struct kl_artifact *artifact = pass->rendering;
     kl_asked_set_seal(artifact->asked);
     copy_text(artifact->commit, sizeof artifact->commit, kilter_str_c(pass->commit.id));
-    copy_text(artifact->render_digest, sizeof artifact->render_digest, kilter_str_c(app->def->render_digest));
     copy_text(artifact->renderer, sizeof artifact->renderer, kilter_get_text(outcome->done, "renderer"));
     copy_text(artifact->version, sizeof artifact->version, kilter_get_text(outcome->done, "version"));
     copy_text(artifact->digest, sizeof artifact->digest, kilter_get_text(outcome->done, "digest"));
@@ -649,6 +677,10 @@ void kl_pass_begin(struct kl_app_state *app)
     }
     if (app->wish.trigger == KL_TRIGGER_NONE)
         return;
+    if (!app->def) { /* what it owns waits for its target's plugin to come back */
+        app->wish = (struct kl_wish){ 0 };
+        return;
+    }
     enum kl_reason reason = held_by(app);
     if (reason) {
         show_held(app, reason);
@@ -669,7 +701,7 @@ void kl_pass_begin(struct kl_app_state *app)
     pass->wish = app->wish;
     app->wish = (struct kl_wish){ 0 };
     pass->commit = *kl_app_wanted(app);
-    if (app->last_bad.id[0] && strcmp(app->last_bad.id, pass->commit.id) == 0 && app->last_good.id[0])
+    if (!removing && app->last_bad.id[0] && strcmp(app->last_bad.id, pass->commit.id) == 0 && app->last_good.id[0])
         pass->commit = app->last_good;
     pass->destroy = removing;
     pass->forget = app->removal == KL_REMOVAL_FORGET;

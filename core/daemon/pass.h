@@ -26,12 +26,17 @@ struct kl_owned {
     size_t claim_count;
     enum kilter_record_status status;
     uint32_t schema_version;
-    struct kilter_str attributes;     /* JSON, or empty */
-    struct kilter_str directives;     /* JSON, or empty */
-    bool stored;                      /* it was in the store before this pass */
-    bool gone;                        /* deleted or forgotten */
-    bool left_alone;                  /* the plan has a change for it that is not applied */
-    enum kilter_record_status before; /* the status before this pass set an intent */
+    struct kilter_str attributes; /* JSON, or empty */
+    struct kilter_str directives; /* JSON, or empty */
+    bool stored;                  /* it was in the store before this pass */
+    bool gone;                    /* deleted or forgotten */
+    bool left_alone;              /* the plan has a change for it that is not applied */
+    /* As it was before this pass set an intent. */
+    enum kilter_record_status before;
+    const struct kilter_str *claims_before;
+    size_t claim_count_before;
+    struct kilter_str directives_before;
+    struct kl_owned *moved_from; /* the record that an intended move takes the place of */
 };
 
 /* What came of a plan that was asked for by kl_pass_plan. `plan` is NULL when it failed: then reason and message
@@ -99,6 +104,8 @@ void kl_pass_begin(struct kl_app_state *app);
 void kl_pass_meet(struct kl_pass *pass, const struct kl_wish *wish);
 /* Ends it as soon as possible, maybe at once; for an app that closes or is removed. */
 void kl_pass_cancel(struct kl_pass *pass);
+/* Newer input: it ends at once, or while it applies at the next boundary of a wave. */
+void kl_pass_supersede(struct kl_pass *pass);
 
 /* Answers the plans that wait, for an app that closes. */
 void kl_pass_drop_queue(struct kl_app_state *app);
@@ -129,20 +136,16 @@ void kl_pass_end(struct kl_pass *pass, enum kl_result result);
 bool kl_pass_stops(struct kl_pass *pass);
 enum kl_priority kl_pass_priority(const struct kl_pass *pass);
 /* "plugin": {name, file, config} of a job. KILTER_E_NOT_FOUND when the file is not there. */
-int kl_pass_plugin(struct kl_pass *pass, const struct kl_manifest_plugin *plugin, struct kilter_value **ret,
-                   struct kilter_error *err);
+int kl_pass_plugin(struct kl_pass *pass, struct kilter_arena *arena, const struct kl_manifest_plugin *plugin,
+                   struct kilter_value **ret, struct kilter_error *err);
 
 void kl_pass_plan_begin(struct kl_pass *pass); /* pass_plan.c: from the inventory to the decision */
 /* What a pass that leaves everything in line, or not, says of the app. */
 enum kl_sync_state kl_pass_sync_state(const struct kl_pass *pass, bool in_line);
-/* The arguments that every job on the target has. */
-int kl_pass_target_arguments(struct kl_pass *pass, struct kilter_value **ret, struct kilter_error *err);
-/* Submits a job on the pass's target. Payloads: records of the inventory that are not gone. */
-int kl_pass_target_job(struct kl_pass *pass, const char *verb, struct kilter_value *arguments,
-                       const struct kl_payload *payloads, size_t count, const struct kl_job_handler *handler,
-                       struct kilter_error *err);
-/* The inventory as payloads, in the pass's arena. */
-int kl_pass_record_payloads(struct kl_pass *pass, struct kl_payload **ret, size_t *ret_count, size_t room);
+/* Submits a job on the pass's target: on what is given first, and on the inventory that is not gone, whose order is
+ * in `sent`. */
+int kl_pass_target_job(struct kl_pass *pass, const char *verb, const struct kl_payload *first, size_t first_count,
+                       const struct kl_job_handler *handler, struct kilter_error *err);
 void kl_pass_apply_begin(struct kl_pass *pass); /* pass_apply.c */
 /* "2 created, 1 updated; " of what was applied, or an empty text. Returns `text`. */
 const char *kl_pass_done_text(const struct kl_pass *pass, char *text, size_t size);

@@ -102,6 +102,7 @@ static int intend(struct kl_pass *pass, struct kl_planned *planned, struct kl_tx
         if (old && old != owned) {
             kl_txn_delete_record(txn, pass->app->id, &old->id);
             owned->attributes = old->attributes;
+            owned->moved_from = old;
             old->gone = true;
         }
     }
@@ -123,15 +124,17 @@ static void on_intents(void *data, const struct kilter_error *err, struct kl_txn
 {
     struct kl_pass *pass = data;
     (void)txn;
+    if (!err->code) {
+        next_wave(pass); /* which takes the intents back when the pass is to stop */
+        return;
+    }
     if (kl_pass_stops(pass))
         return;
     if (err->code == KILTER_E_CONFLICT) {
         kl_pass_fail(pass, KL_REASON_OWNERSHIP_CONFLICT, true, NULL, NULL, "%s", err->message);
-    } else if (err->code) {
+    } else {
         kl_pass_fail(pass, KL_REASON_APPLY_FAILED, true, NULL, NULL,
                      "nothing was applied, because the intent could not be recorded: %s", err->message);
-    } else {
-        next_wave(pass);
     }
 }
 
@@ -216,6 +219,7 @@ static void record_done(struct kl_pass *pass, const struct kl_planned *planned, 
         owned->schema_version = result->schema_version;
     }
     owned->stored = true;
+    owned->moved_from = NULL;
     put_record(pass, txn, owned);
 }
 
@@ -223,13 +227,22 @@ static void record_done(struct kl_pass *pass, const struct kl_planned *planned, 
 static void record_untried(struct kl_pass *pass, struct kl_owned *owned)
 {
     struct kl_txn *txn = results_txn(pass);
+    struct kl_owned *moved_from = owned->moved_from;
+    owned->moved_from = NULL;
     if (!owned->stored) {
         owned->gone = true;
         kl_txn_delete_record(txn, pass->app->id, &owned->id);
-        return;
+    } else {
+        owned->claims = owned->claims_before;
+        owned->claim_count = owned->claim_count_before;
+        owned->directives = owned->directives_before;
+        owned->status = owned->before;
+        put_record(pass, txn, owned);
     }
-    owned->status = owned->before;
-    put_record(pass, txn, owned);
+    if (moved_from) {
+        moved_from->gone = false;
+        put_record(pass, txn, moved_from);
+    }
 }
 
 /* ... and after one that failed: what is there now is for the next plan to see. */
@@ -392,32 +405,28 @@ static void on_wave_done(void *data, const struct kl_job_outcome *outcome)
 static int submit_wave(struct kl_pass *pass, struct kilter_error *err)
 {
     static const struct kl_job_handler handler = { .on_item = on_result, .on_done = on_wave_done };
-    size_t count = pass->wave_end - pass->wave_begin, total;
-    struct kilter_value *arguments;
-    struct kl_payload *payloads;
-    int rc = kl_pass_target_arguments(pass, &arguments, err);
-    if (rc == 0 && kl_pass_record_payloads(pass, &payloads, &total, count) < 0)
-        rc = kilter_error_set(err, KILTER_E_NOMEM, "out of memory");
-    if (rc < 0)
-        return rc;
+    size_t count = pass->wave_end - pass->wave_begin;
+    struct kl_payload *changes = kilter_arena_calloc(pass->arena, count, sizeof *changes);
+    if (!changes)
+        return kilter_error_set(err, KILTER_E_NOMEM, "out of memory");
     for (size_t i = 0; i < count; i++)
-        payloads[i].value = pass->order[pass->wave_begin + i]->value;
-    return kl_pass_target_job(pass, "apply", arguments, payloads, total, &handler, err);
+        changes[i].value = pass->order[pass->wave_begin + i]->value;
+    return kl_pass_target_job(pass, "apply", changes, count, &handler, err);
 }
 
 static void next_wave(struct kl_pass *pass)
 {
     struct kilter_error err = KILTER_ERROR_INIT;
     bool clean = !pass->failed && !pass->stale && !pass->blocked_results;
-    if (pass->wave_begin == pass->order_count && clean) {
-        kl_pass_step(pass, KL_PHASE_APPLYING, "ok", "%zu of %zu applied", pass->applied, pass->order_count);
-        kl_pass_health_begin(pass);
-        return;
-    }
     if (pass->cancelled || pass->superseded || pass->app->engine->draining) {
         pass->wave_end = pass->wave_begin;
         forget_intents(pass, pass->wave_begin);
         kl_pass_stops(pass);
+        return;
+    }
+    if (pass->wave_begin == pass->order_count && clean) {
+        kl_pass_step(pass, KL_PHASE_APPLYING, "ok", "%zu of %zu applied", pass->applied, pass->order_count);
+        kl_pass_health_begin(pass);
         return;
     }
     if (!clean) {

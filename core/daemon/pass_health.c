@@ -27,7 +27,8 @@ static void remove_app(struct kl_pass *pass)
     app->keep_after_removal = false;
     if (keep) {
         /* Still in the manifest: it does nothing until it is resumed. */
-        app->suspension = (struct kl_suspension){ .on = true, .since_ms = kl_clock_wall_ms() };
+        app->suspension =
+            (struct kl_suspension){ .on = true, .after_removal = true, .since_ms = kl_clock_wall_ms() };
         snprintf(app->suspension.by, sizeof app->suspension.by, "%s", pass->wish.actor);
         snprintf(app->suspension.reason, sizeof app->suspension.reason, "%s; 'kilter resume' begins anew",
                  pass->forget ? "forgotten" : "deleted");
@@ -59,15 +60,31 @@ static void show_held(struct kl_app_state *app, const struct kl_decision *decisi
                 drifted[0] && prunable[0] ? " and " : "", prunable);
 }
 
+/* What is blocked is an error of its own, the same one as long as it says the same. */
+static void note_blocked(struct kl_app_state *app, const struct kl_decision *decision)
+{
+    if (decision->blocked == 0) {
+        app->error.message[0] = '\0';
+        return;
+    }
+    if (app->error.reason == decision->reason && strcmp(app->error.message, decision->message) == 0)
+        return;
+    app->error.time_ms = kl_clock_wall_ms();
+    app->error.reason = decision->reason;
+    app->error.plugin[0] = '\0';
+    snprintf(app->error.message, sizeof app->error.message, "%s", decision->message);
+}
+
 /* All that may be applied is. */
 void kl_pass_finish(struct kl_pass *pass)
 {
     struct kl_app_state *app = pass->app;
     const struct kl_decision *decision = &pass->decision;
+    bool whole = decision->blocked == 0; /* the commit is on the target with all that it brings */
     app->retries = 0;
     app->stuck = pass->repair;
     if (!pass->repair) { /* what keeps the wanted commit away is still so */
-        app->error.message[0] = '\0';
+        note_blocked(app, decision);
         kilter_diags_free(app->diags);
         app->diags = NULL;
     }
@@ -87,7 +104,8 @@ void kl_pass_finish(struct kl_pass *pass)
         kl_pass_end(pass, KL_RESULT_WAITING);
         return;
     }
-    if (pass->artifact && !pass->repair) {
+    app->approved[0] = '\0';
+    if (pass->artifact && !pass->repair && whole) {
         kl_artifact_unref(app->good_artifact);
         app->good_artifact = kl_artifact_ref(pass->artifact);
         snprintf(app->applied_digest, sizeof app->applied_digest, "%s", pass->artifact->digest);
@@ -116,9 +134,9 @@ void kl_pass_finish(struct kl_pass *pass)
                     kl_pass_done_text(pass, done, sizeof done), pass->artifact ? pass->artifact->count : 0,
                     pass->commit.id);
     }
-    if (app->health == KILTER_HEALTHY && !pass->repair && strcmp(app->last_bad.id, pass->commit.id) != 0)
+    if (app->health == KILTER_HEALTHY && !pass->repair && whole && strcmp(app->last_bad.id, pass->commit.id) != 0)
         app->last_good = pass->commit;
-    kl_pass_end(pass, KL_RESULT_SUCCEEDED);
+    kl_pass_end(pass, whole ? KL_RESULT_SUCCEEDED : KL_RESULT_FAILED);
 }
 
 /* Whether this pass, or one before it that did not end well, brought something that is to become healthy. A pass
@@ -319,29 +337,27 @@ static void on_looked(void *data, const struct kl_job_outcome *outcome)
         ask_url(pass);
 }
 
+static bool owns_nothing(const struct kl_pass *pass)
+{
+    struct kilter_str key;
+    void *value;
+    for (size_t at = 0; kl_map_next(&pass->owned, &at, &key, &value);)
+        if (!((const struct kl_owned *)value)->gone)
+            return false;
+    return true;
+}
+
 static void look(struct kl_pass *pass)
 {
     static const struct kl_job_handler handler = { .on_item = on_health, .on_done = on_looked };
     struct kilter_error err = KILTER_ERROR_INIT;
-    struct kilter_value *arguments;
-    struct kl_payload *payloads;
-    size_t count = 0;
     pass->health = KILTER_HEALTHY;
     pass->health_terminal = false;
     pass->health_message[0] = '\0';
     pass->health_looks++;
-    int rc = kl_pass_record_payloads(pass, &payloads, &count, 0);
-    if (rc < 0)
-        rc = kilter_error_set(&err, rc, "out of memory");
-    else if (count == 0) {
+    if (owns_nothing(pass))
         ask_url(pass);
-        return;
-    }
-    if (rc == 0)
-        rc = kl_pass_target_arguments(pass, &arguments, &err);
-    if (rc == 0)
-        rc = kl_pass_target_job(pass, "health", arguments, payloads, count, &handler, &err);
-    if (rc < 0)
+    else if (kl_pass_target_job(pass, "health", NULL, 0, &handler, &err) < 0)
         kl_pass_fail(pass, KL_REASON_HEALTH_FAILED, true, NULL, NULL, "%s", err.message);
 }
 

@@ -11,13 +11,13 @@
 #include "wire/jobs.h"
 
 /* --- jobs on the target --------------------------------------------------------------- */
-int kl_pass_target_arguments(struct kl_pass *pass, struct kilter_value **ret, struct kilter_error *err)
+static int target_arguments(struct kl_pass *pass, struct kilter_arena *arena, struct kilter_value **ret,
+                            struct kilter_error *err)
 {
     struct kl_app_state *app = pass->app;
     const struct kl_target *target = app->def->target;
-    struct kilter_arena *arena = pass->arena;
     struct kilter_value *map = kilter_map(arena), *about = NULL, *options = NULL;
-    int rc = kl_pass_plugin(pass, target->plugin, &about, err);
+    int rc = kl_pass_plugin(pass, arena, target->plugin, &about, err);
     if (rc == 0)
         rc = kl_secret_resolve_config(arena, kl_engine_plugin(app->engine, target->plugin->name)->schemas.target,
                                       target->options, &options, NULL, err);
@@ -36,30 +36,10 @@ int kl_pass_target_arguments(struct kl_pass *pass, struct kilter_value **ret, st
     char *owner =
         kilter_arena_printf(arena, "%.*s/%s", KILTER_STR_ARG(app->engine->manifest->installation), app->name);
     kilter_set(arena, map, "owner", kilter_string_c(arena, owner));
+    kilter_set(arena, map, "mode", kilter_string_c(arena, pass->destroy ? "destroy" : "sync"));
+    kilter_set(arena, map, "thorough", kilter_bool(arena, pass->wish.thorough));
     *ret = map;
     return 0;
-}
-
-int kl_pass_target_job(struct kl_pass *pass, const char *verb, struct kilter_value *arguments,
-                       const struct kl_payload *payloads, size_t count, const struct kl_job_handler *handler,
-                       struct kilter_error *err)
-{
-    const struct kl_target *target = pass->app->def->target;
-    struct kl_job_spec spec = {
-        .role = KL_ROLE_APPLY,
-        .key = target->name,
-        .plugin = target->plugin->name,
-        .verb = kilter_str_c(verb),
-        .arguments = arguments,
-        .payloads = payloads,
-        .payload_count = count,
-        .deadline_ms = pass->app->def->policy.timeout_ns / KL_NS_PER_MS,
-        .priority = kl_pass_priority(pass),
-        .max_parallel = target->concurrency,
-        .handler = *handler,
-        .data = pass,
-    };
-    return kl_pool_submit(pass->app->engine->pool, &spec, &pass->job, err);
 }
 
 static struct kilter_value *json_value(struct kilter_arena *arena, struct kilter_str json)
@@ -87,28 +67,76 @@ static struct kilter_value *record_value(struct kilter_arena *arena, const struc
     return map;
 }
 
-int kl_pass_record_payloads(struct kl_pass *pass, struct kl_payload **ret, size_t *ret_count, size_t room)
+/* The inventory as payloads, behind `first`; remembers which record went at which place. */
+static int job_payloads(struct kl_pass *pass, struct kilter_arena *arena, const struct kl_payload *first,
+                        size_t first_count, struct kl_payload **ret, size_t *ret_count)
 {
-    size_t most = kl_map_count(&pass->owned) + room, count = room;
-    struct kl_payload *payloads = kilter_arena_calloc(pass->arena, most ? most : 1, sizeof *payloads);
-    pass->sent = kilter_arena_calloc(pass->arena, most ? most : 1, sizeof *pass->sent);
-    if (!payloads || !pass->sent)
+    size_t most = kl_map_count(&pass->owned) + first_count + 1, count = first_count;
+    struct kl_payload *payloads = kilter_arena_calloc(arena, most, sizeof *payloads);
+    struct kl_owned **sent = realloc(pass->sent, most * sizeof(struct kl_owned *));
+    if (sent)
+        pass->sent = sent;
+    if (!payloads || !sent)
         return KILTER_E_NOMEM;
+    if (first_count)
+        memcpy(payloads, first, first_count * sizeof *payloads);
     struct kilter_str key;
     void *value;
     for (size_t at = 0; kl_map_next(&pass->owned, &at, &key, &value);) {
         struct kl_owned *owned = value;
         if (owned->gone)
             continue;
-        pass->sent[count - room] = owned;
-        payloads[count].value = record_value(pass->arena, owned);
+        sent[count - first_count] = owned;
+        payloads[count].value = record_value(arena, owned);
         if (!payloads[count++].value)
             return KILTER_E_NOMEM;
     }
     *ret = payloads;
     *ret_count = count;
-    pass->sent_count = count - room;
+    pass->sent_count = count - first_count;
     return 0;
+}
+
+static int submit_job(struct kl_pass *pass, struct kilter_arena *arena, const char *verb,
+                      const struct kl_payload *first, size_t first_count, const struct kl_job_handler *handler,
+                      struct kilter_error *err)
+{
+    const struct kl_target *target = pass->app->def->target;
+    struct kilter_value *arguments;
+    struct kl_payload *payloads;
+    size_t count;
+    int rc = target_arguments(pass, arena, &arguments, err);
+    if (rc == 0 && (rc = job_payloads(pass, arena, first, first_count, &payloads, &count)) < 0)
+        kilter_error_set(err, rc, "out of memory");
+    if (rc < 0)
+        return rc;
+    struct kl_job_spec spec = {
+        .role = KL_ROLE_APPLY,
+        .key = target->name,
+        .plugin = target->plugin->name,
+        .verb = kilter_str_c(verb),
+        .arguments = arguments,
+        .payloads = payloads,
+        .payload_count = count,
+        .deadline_ms = pass->app->def->policy.timeout_ns / KL_NS_PER_MS,
+        .priority = kl_pass_priority(pass),
+        .max_parallel = target->concurrency,
+        .handler = *handler,
+        .data = pass,
+    };
+    return kl_pool_submit(pass->app->engine->pool, &spec, &pass->job, err);
+}
+
+int kl_pass_target_job(struct kl_pass *pass, const char *verb, const struct kl_payload *first, size_t first_count,
+                       const struct kl_job_handler *handler, struct kilter_error *err)
+{
+    /* A pass may look at health many times: what a job is made of lives as long as its submission. */
+    struct kilter_arena *arena = kilter_arena_new(0);
+    if (!arena)
+        return kilter_error_set(err, KILTER_E_NOMEM, "out of memory");
+    int rc = submit_job(pass, arena, verb, first, first_count, handler, err);
+    kilter_arena_free(arena);
+    return rc;
 }
 
 /* --- deciding ----------------------------------------------------------------------------- */
@@ -141,6 +169,22 @@ static void note_drift(struct kl_pass *pass)
         kl_engine_commit(app->engine, txn, KL_RELAXED);
 }
 
+/* Going back from a commit that did not become healthy: the policy said so beforehand. */
+static bool rolls_back(const struct kl_pass *pass)
+{
+    const struct kl_app_state *app = pass->app;
+    return app->last_bad.id[0] && strcmp(app->last_bad.id, kl_app_wanted(app)->id) == 0;
+}
+
+/* What this pass was asked to apply, or what a person approved earlier and is still the plan. */
+static const char *approved_digest(const struct kl_pass *pass)
+{
+    const struct kl_app_state *app = pass->app;
+    if (pass->wish.approve[0])
+        return pass->wish.approve;
+    return strcmp(app->approved, pass->plan->digest) == 0 ? app->approved : NULL;
+}
+
 static struct kl_policy_facts facts_of(struct kl_pass *pass)
 {
     struct kl_app_state *app = pass->app;
@@ -149,10 +193,10 @@ static struct kl_policy_facts facts_of(struct kl_pass *pass)
     struct kl_policy_facts facts = {
         .policy = &app->def->policy,
         .trigger = pass->wish.trigger,
-        .person_sync = person && !pass->wish.approve[0],
+        .person_sync = (person && !pass->wish.approve[0]) || rolls_back(pass),
         .person_prune = pass->wish.prune,
         .person_correct = pass->wish.correct,
-        .approved = pass->wish.approve[0] ? pass->wish.approve : NULL,
+        .approved = approved_digest(pass),
         .allow_empty = app->def->allow_empty,
         .removal = pass->destroy,
         .dependency_ready = true,
@@ -219,6 +263,7 @@ static void void_approval(struct kl_pass *pass)
     }
     struct kl_txn *txn = kl_txn_new(app->engine->store);
     kl_txn_void_approval(txn, app->id, kilter_str_c(pass->wish.approve));
+    app->approved[0] = '\0';
     kl_engine_event(txn, app, "approvalVoid", KL_WARNING, pass->wish.actor, &pass->commit, "%s",
                     pass->decision.message);
     kl_engine_commit(app->engine, txn, KL_RELAXED);
@@ -402,21 +447,13 @@ static void on_planned(void *data, const struct kl_job_outcome *outcome)
 static int submit_plan(struct kl_pass *pass, struct kilter_error *err)
 {
     static const struct kl_job_handler handler = { .on_item = on_plan_item, .on_done = on_planned };
-    struct kilter_arena *arena = pass->arena;
-    struct kilter_value *arguments;
-    int rc = kl_pass_target_arguments(pass, &arguments, err);
-    if (rc < 0)
-        return rc;
-    kilter_set(arena, arguments, "mode", kilter_string_c(arena, pass->destroy ? "destroy" : "sync"));
-    kilter_set(arena, arguments, "thorough", kilter_bool(arena, pass->wish.thorough));
-    size_t resources = pass->artifact ? pass->artifact->count : 0, count;
-    struct kl_payload *payloads;
-    rc = kl_pass_record_payloads(pass, &payloads, &count, resources);
-    if (rc < 0)
-        return kilter_error_set(err, rc, "out of memory");
-    for (size_t i = 0; i < resources; i++)
-        payloads[i].encoded = pass->artifact->resources[i];
-    return kl_pass_target_job(pass, "plan", arguments, payloads, count, &handler, err);
+    size_t count = pass->artifact ? pass->artifact->count : 0;
+    struct kl_payload *resources = kilter_arena_calloc(pass->arena, count + 1, sizeof *resources);
+    if (!resources)
+        return kilter_error_set(err, KILTER_E_NOMEM, "out of memory");
+    for (size_t i = 0; i < count; i++)
+        resources[i].encoded = pass->artifact->resources[i];
+    return kl_pass_target_job(pass, "plan", resources, count, &handler, err);
 }
 
 static int take_record(struct kl_pass *pass, const struct kl_record_row *row)
@@ -436,9 +473,11 @@ static int take_record(struct kl_pass *pass, const struct kl_record_row *row)
     owned->claims = claims;
     owned->claim_count = row->claim_count;
     owned->status = owned->before = row->status;
+    owned->claims_before = claims;
+    owned->claim_count_before = row->claim_count;
     owned->schema_version = row->schema_version;
     owned->attributes = kilter_arena_str(arena, row->attributes);
-    owned->directives = kilter_arena_str(arena, row->directives);
+    owned->directives = owned->directives_before = kilter_arena_str(arena, row->directives);
     owned->stored = true;
     return kl_map_put(&pass->owned, owned->key, owned, NULL);
 }

@@ -71,12 +71,22 @@ static void keep_orphan(struct kl_app_state *app, struct kl_manifest *manifest)
     app->orphan = manifest;
 }
 
+/* What works by the old definition stops at its next boundary; what it has begun to ask of the old target must not
+ * go on at the new one. */
+static void definition_moved(struct kl_app_state *app)
+{
+    kl_pass_drop_queue(app);
+    if (app->pass)
+        kl_pass_supersede(app->pass);
+}
+
 /* Nobody can say whether the app left the manifest. */
 static void leave_alone(struct kl_app_state *app)
 {
     app->lost = true;
     app->source = NULL;
     app->wish = (struct kl_wish){ 0 };
+    kl_pass_drop_queue(app);
     if (app->pass)
         kl_pass_cancel(app->pass);
     kl_app_show(app, KL_PHASE_WAITING, KL_REASON_NONE,
@@ -90,6 +100,9 @@ static void begin_removal(struct kl_app_state *app, const char *actor)
 {
     bool destroys = app->def->policy.on_remove == KL_ON_REMOVE_DELETE;
     app->lost = false;
+    app->keep_after_removal = false;
+    if (app->suspension.after_removal)
+        app->suspension = (struct kl_suspension){ 0 };
     app->removal = destroys ? KL_REMOVAL_DELETE : KL_REMOVAL_FORGET;
     app->source = NULL;
     app->stuck = false;
@@ -99,6 +112,7 @@ static void begin_removal(struct kl_app_state *app, const char *actor)
                     "left the manifest; what it owns is %s (onRemove: %s)",
                     destroys ? "deleted" : "kept and forgotten", kl_on_remove_word(app->def->policy.on_remove));
     kl_engine_commit(app->engine, txn, KL_RELAXED);
+    definition_moved(app);
     kl_app_trigger(app, KL_TRIGGER_MANIFEST, actor, "the app left the manifest");
 }
 
@@ -126,6 +140,7 @@ static void adopt_removed(struct kl_engine *engine, const struct kl_app_row *row
             def ? def->target.name.ptr : "");
         return;
     }
+    keep_orphan(app, engine->manifest); /* which has the plugin of its target */
     kl_app_define(app, &def->app);
     if (may_remove)
         begin_removal(app, "manifest");
@@ -174,6 +189,7 @@ static void redefine(struct kl_app_state *app, const struct kl_app *def, bool ch
         return;
     app->stuck = false;
     app->last_bad = (struct kl_commit){ 0 };
+    definition_moved(app);
     if (!app->engine->options.passive)
         kl_app_trigger(app, KL_TRIGGER_MANIFEST, actor, "its definition changed");
 }
@@ -272,7 +288,8 @@ static void put_in_force(struct kl_engine *engine, struct kl_manifest *manifest,
     if (!manifest->include_missing)
         remove_lost(engine, actor);
     close_gone_sources(engine, &diff);
-    kl_mirrors_sweep(engine);
+    if (!manifest->include_missing)
+        kl_mirrors_sweep(engine);
     kl_manifest_diff_release(&diff);
     kl_manifest_unref(old);
     kl_engine_touch(engine, NULL);
@@ -289,7 +306,7 @@ static void finish(struct kl_reload *reload, const char *error, struct kilter_di
     kl_engine_touch(engine, NULL);
     if (reload->done)
         reload->done(reload->data, error, diags);
-    bool again = reload->again;
+    bool again = reload->again && !engine->draining;
     kl_manifest_unref(reload->draft);
     free(reload);
     if (again)
@@ -376,6 +393,10 @@ static void on_described(void *data)
     struct kl_engine *engine = reload->engine;
     struct kl_manifest *manifest;
     struct kilter_diags *diags = kilter_diags_new(0);
+    if (engine->draining) {
+        finish(reload, "the daemon is ending", diags);
+        return;
+    }
     report_plugins(engine, reload->draft);
     if (load(engine, true, &manifest, diags) < 0) {
         fail(reload, diags);

@@ -250,7 +250,8 @@ static bool mirror_busy(const struct kl_source_state *source)
     void *value;
     for (size_t at = 0; kl_map_next(&source->engine->sources, &at, &key, &value);) {
         const struct kl_source_state *other = value;
-        if ((other->job || other->maintaining) && strcmp(other->mirror, source->mirror) == 0)
+        if ((other->job && strcmp(other->mirror, source->mirror) == 0) ||
+            (other->maintaining && strcmp(other->maintaining, source->mirror) == 0))
             return true;
     }
     return false;
@@ -368,6 +369,7 @@ static void on_fetched(void *data, const struct kl_job_outcome *outcome)
     struct kl_source_state *source = data;
     source->job = NULL;
     if (source->closing) {
+        kl_source_mirror_free(source->engine, source->mirror); /* who waited for it goes on */
         uv_close((uv_handle_t *)&source->timer, on_closed);
         return;
     }
