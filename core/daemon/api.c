@@ -378,6 +378,17 @@ static void get_targets(struct kl_request *request, void *data)
     answer_page(request, items);
 }
 
+static void retry_quarantined(struct kl_engine *engine, const char *actor)
+{
+    struct kilter_str key;
+    void *value;
+    for (size_t at = 0; kl_map_next(&engine->apps, &at, &key, &value);) {
+        struct kl_app_state *app = value;
+        if (app->reason == KL_REASON_PLUGIN_QUARANTINED)
+            kl_app_trigger(app, KL_TRIGGER_RETRY, actor, "the quarantine was lifted");
+    }
+}
+
 static void release_plugin(struct kl_request *request, void *data)
 {
     struct kl_api *api = data;
@@ -391,6 +402,7 @@ static void release_plugin(struct kl_request *request, void *data)
         kl_request_error(request, 409, "conflict", NULL, NULL, "plugin '%s' is not in quarantine", plugin->name);
     } else {
         kl_api_actor(request, actor, sizeof actor);
+        retry_quarantined(api->engine, actor);
         kl_engine_log_event(api->engine, NULL, "pluginReleased", KL_INFO, actor, "plugin '%s'", plugin->name);
         kl_request_json(request, 200, show_plugin(kl_request_arena(request), api->engine, plugin));
     }

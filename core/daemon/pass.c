@@ -304,8 +304,13 @@ void kl_pass_fail(struct kl_pass *pass, enum kl_reason reason, bool transient, c
 void kl_pass_fail_job(struct kl_pass *pass, enum kl_reason reason, const char *plugin,
                       const struct kl_job_outcome *outcome)
 {
-    if (outcome->quarantined)
+    struct kl_plugin_faults faults;
+    if (outcome->quarantined) {
         reason = KL_REASON_PLUGIN_QUARANTINED;
+        /* Trying before it is over would only be refused again. */
+        if (kl_pool_plugin_faults(pass->app->engine->pool, kilter_str_c(plugin), &faults) && faults.quarantined)
+            pass->retry_after_ns = (faults.until_ms - kl_clock_wall_ms()) * KL_NS_PER_MS;
+    }
     char message[512];
     snprintf(message, sizeof message, "%s", outcome->message);
     /* The first diagnostic says more than "the input is invalid". */
