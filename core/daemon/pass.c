@@ -273,6 +273,10 @@ void kl_pass_fail(struct kl_pass *pass, enum kl_reason reason, bool transient, c
     va_start(args, format);
     vsnprintf(message, sizeof message, format, args);
     va_end(args);
+    if (app->engine->draining && !pass->plan_done) {
+        kl_pass_end(pass, KL_RESULT_SUPERSEDED); /* it fails because the daemon ends */
+        return;
+    }
     if (pass->plan_done) {
         pass->plan_done(pass->plan_data, NULL, NULL, reason, message, diags);
         leave(pass);

@@ -320,7 +320,7 @@ static bool takes(const struct kl_planned *planned)
 static struct kl_planned *planned_with_claim(struct kl_plan *plan, struct kilter_str claim)
 {
     for (size_t i = 0; i < plan->count; i++)
-        for (size_t c = 0; c < plan->changes[i].change.claim_count; c++)
+        for (size_t c = 0; takes(&plan->changes[i]) && c < plan->changes[i].change.claim_count; c++)
             if (kilter_str_eq(plan->changes[i].change.claims[c], claim))
                 return &plan->changes[i];
     return NULL;
