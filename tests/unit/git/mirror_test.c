@@ -69,19 +69,15 @@ static void random_step(void)
             at += (size_t)snprintf(path + at, sizeof(path) - at, "%s%c%s", at ? "/" : "", 'a' + (char)draw(3),
                                    draw(3) ? "" : ".d");
         static const char *const steps[] = {
-            "rm -rf %1$s; mkdir -p $(dirname %1$s) && echo %2$u >%1$s; ",
-            "rm -rf %1$s; mkdir -p $(dirname %1$s) && ln -s t%2$u %1$s; ",
-            "rm -rf %1$s; ",
-            "[ ! -f %1$s ] || chmod %3$s %1$s; ",
-            "[ ! -d %1$s ] || echo %2$u >%1$s/z; ",
+            "rm -rf $p; mkdir -p $(dirname $p) && echo $n >$p; ",
+            "rm -rf $p; mkdir -p $(dirname $p) && ln -s t$n $p; ",
+            "rm -rf $p; ",
+            "[ ! -f $p ] || chmod $m $p; ",
+            "[ ! -d $p ] || echo $n >$p/z; ",
         };
         unsigned step = draw(5), number = draw(4);
-        char line[512];
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-        snprintf(line, sizeof(line), steps[step], path, number, draw(2) ? "755" : "644");
-#pragma GCC diagnostic pop
-        used += (size_t)snprintf(command + used, sizeof(command) - used, "%s", line);
+        used += (size_t)snprintf(command + used, sizeof(command) - used, "p=%s n=%u m=%s; %s", path, number,
+                                 draw(2) ? "755" : "644", steps[step]);
     }
     run("cd w && { %s } ; git add -A && git commit -q --allow-empty -m step", command);
 }
