@@ -75,12 +75,17 @@ static bool pass_over(struct kl_wait *wait, bool late)
 {
     struct kl_app_state *app = kl_engine_app(wait->api->engine, kilter_str_c(wait->app));
     if (!app) {
+        char name[512];
+        snprintf(name, sizeof name, "%s", wait->app);
         struct kl_request *request = kl_wait_take(wait);
         struct kilter_arena *arena = kl_request_arena(request);
         struct kilter_value *map = kilter_map(arena), *result = kilter_map(arena);
         kl_put(arena, result, "outcome", "done");
         kl_put(arena, result, "message", "the app is gone");
         kilter_set(arena, map, "result", result);
+        struct kilter_value *gone = kilter_map(arena);
+        kl_put(arena, gone, "name", name);
+        kilter_set(arena, map, "app", gone);
         kl_request_json(request, 200, map);
         return true;
     }
