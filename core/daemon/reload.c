@@ -116,21 +116,17 @@ static void begin_removal(struct kl_app_state *app, const char *actor)
     kl_app_trigger(app, KL_TRIGGER_MANIFEST, actor, "the app left the manifest");
 }
 
-/* An app that only the store knows, found at the start. */
-static void adopt_removed(struct kl_engine *engine, const struct kl_app_row *row, bool may_remove)
+/* Gives an app that only the store knows the definition that its state document keeps. */
+static void define_removed(struct kl_app_state *app, bool may_remove)
 {
-    char name[512];
-    snprintf(name, sizeof name, "%.*s", KILTER_STR_ARG(row->name));
-    struct kl_app_state *app = kl_app_new(engine, row->id, NULL, name);
-    if (!app)
-        return;
-    kl_app_restore(app, row->state);
+    struct kl_engine *engine = app->engine;
     struct kilter_value *state = NULL;
-    app->orphan_arena = kilter_arena_new(0);
-    if (app->orphan_arena)
-        kilter_json_read(app->orphan_arena, row->state, NULL, &state, NULL);
+    if (!app->orphan_arena)
+        app->orphan_arena = kilter_arena_new(0);
+    if (app->orphan_arena && app->saved)
+        kilter_json_read(app->orphan_arena, kilter_str_c(app->saved), NULL, &state, NULL);
     struct orphan_def *def =
-        app->orphan_arena ? orphan_def(engine, app->orphan_arena, name, kilter_get(state, "removal")) : NULL;
+        state ? orphan_def(engine, app->orphan_arena, app->name, kilter_get(state, "removal")) : NULL;
     if (!def || !def->target.plugin) {
         app->removal = KL_REMOVAL_FORGET;
         kl_app_show(
@@ -146,6 +142,28 @@ static void adopt_removed(struct kl_engine *engine, const struct kl_app_row *row
         begin_removal(app, "manifest");
     else
         leave_alone(app);
+}
+
+/* An app that only the store knows, found at the start. */
+static void adopt_removed(struct kl_engine *engine, const struct kl_app_row *row, bool may_remove)
+{
+    char name[512];
+    snprintf(name, sizeof name, "%.*s", KILTER_STR_ARG(row->name));
+    struct kl_app_state *app = kl_app_new(engine, row->id, NULL, name);
+    if (!app)
+        return;
+    kl_app_restore(app, row->state);
+    define_removed(app, may_remove);
+}
+
+/* The plugin of their target may be back. */
+static void define_again(struct kl_engine *engine, bool may_remove)
+{
+    struct kilter_str key;
+    void *value;
+    for (size_t at = 0; kl_map_next(&engine->apps, &at, &key, &value);)
+        if (!((struct kl_app_state *)value)->def)
+            define_removed(value, may_remove);
 }
 
 /* --- one manifest into the next --------------------------------------------------------------------- */
@@ -287,6 +305,7 @@ static void put_in_force(struct kl_engine *engine, struct kl_manifest *manifest,
         move_app(engine, &diff.apps[i], old, !manifest->include_missing, actor);
     if (!manifest->include_missing)
         remove_lost(engine, actor);
+    define_again(engine, !manifest->include_missing);
     close_gone_sources(engine, &diff);
     if (!manifest->include_missing)
         kl_mirrors_sweep(engine);

@@ -165,6 +165,25 @@ await 100 test ! -e "$host/etc/f1"
 gone() { ! kilter status edge >/dev/null 2>&1; }
 await 100 gone
 
+rule 'what an app owned whose plugin left too waits for the plugin, and is dealt with when that is back'
+edge_manifest 'onRemove: delete, maxDeletes: 100'
+kilter reload
+sync edge
+expect -f "$host/etc/f1"
+stop
+cp "$work/kilter.yaml" "$work/whole.yaml"
+sed -i '/^apps:/,$d; /^targets:/,/^  host:/d; s/plugins: .*/plugins: [files, yaml]/' "$work/kilter.yaml"
+start
+expect_has "$(field edge message)" 'put the plugin back'
+expect_status 2 kilter forget edge --yes
+kilter resume edge 2>/dev/null || true
+expect -f "$host/etc/f1"
+sed 's/^apps:/apps: {}/; /^  edge:/d' "$work/whole.yaml" >"$work/kilter.yaml"
+kilter reload
+await 100 test ! -e "$host/etc/f1"
+await 100 gone
+stop
+
 rule 'signals while the daemon starts and ends are survived'
 edge_manifest
 for signal in HUP TERM; do
