@@ -437,7 +437,7 @@ static void on_planned(void *data, const struct kl_job_outcome *outcome)
     pass->plan->recorded = kl_map_count(&pass->owned);
     if (pass->forget)
         turn_into_forgetting(pass->plan);
-    if (kl_plan_seal(pass->plan) < 0) {
+    if (kl_plan_seal(pass->plan, kilter_str_c(kl_store_info(app->engine->store)->lineage)) < 0) {
         kl_pass_fail(pass, KL_REASON_PLAN_FAILED, true, NULL, NULL, "the plan is too large");
         return;
     }

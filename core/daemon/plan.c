@@ -64,15 +64,16 @@ int kl_plan_add(struct kl_plan *plan, struct kilter_str encoded)
     return 0;
 }
 
-int kl_plan_seal(struct kl_plan *plan)
+int kl_plan_seal(struct kl_plan *plan, struct kilter_str key)
 {
     /* Everything that decides what an apply would do, and nothing that differs between two looks at the same
-     * state. Secrets take part in clear inside the digest only; `after` holds them by fingerprint anyway. */
+     * state. */
     static const char *const members[] = { "verb",   "flags",  "apiVersion", "resourceKind",  "namespace", "name",
                                            "claims", "before", "after",      "preconditions", "effects" };
     struct kilter_buf text = KILTER_BUF_INIT(SIZE_MAX);
     struct kilter_sha256 sha;
     kilter_sha256_init(&sha);
+    kilter_sha256_update(&sha, key.ptr, key.len);
     kilter_sha256_update(&sha, plan->commit.ptr, plan->commit.len);
     int rc = 0;
     for (size_t i = 0; i < plan->count && rc == 0; i++) {

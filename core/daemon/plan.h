@@ -49,8 +49,9 @@ void kl_plan_free(struct kl_plan *plan);
 /* Adds a change from the bytes of its item: decoded anew, so that the handles of its contents live as long as the
  * plan. KILTER_E_INVALID when it is no change, KILTER_E_LIMIT beyond 1,000,000. */
 int kl_plan_add(struct kl_plan *plan, struct kilter_str encoded);
-/* Computes the digest once all changes are there. */
-int kl_plan_seal(struct kl_plan *plan);
+/* Computes the digest once all changes are there. Secrets take part in clear: `key` is a secret of this
+ * installation, so that nobody can try values until the digest fits. */
+int kl_plan_seal(struct kl_plan *plan, struct kilter_str key);
 /* Turns a change into one of another verb (a delete that only forgets), in the struct and in the map. */
 int kl_plan_set_verb(struct kl_plan *plan, struct kl_planned *planned, enum kilter_verb verb);
 /* Whether the verb takes the thing away: delete and replace. */

@@ -54,7 +54,7 @@ static struct kl_planned *add(enum kilter_verb verb, uint32_t flags)
 
 static enum kl_verdict decide(void)
 {
-    ck_assert_int_eq(kl_plan_seal(plan), 0);
+    ck_assert_int_eq(kl_plan_seal(plan, KILTER_STR("key")), 0);
     kl_policy_decide(plan, &facts, &decision);
     return decision.verdict;
 }
@@ -361,19 +361,19 @@ END_TEST
 START_TEST(the_digest_moves_with_commit_and_changes_and_with_nothing_else)
 {
     add(KILTER_VERB_UPDATE, KILTER_CHANGE_WANTED);
-    kl_plan_seal(plan);
+    kl_plan_seal(plan, KILTER_STR("key"));
     struct kl_plan *other = kl_plan_new(plan->commit);
     take(other, plan->changes[0].value);
     other->changes[0].drift_since_ms = 42;
-    kl_plan_seal(other);
+    kl_plan_seal(other, KILTER_STR("key"));
     ck_assert_str_eq(plan->digest, other->digest);
     kl_plan_set_verb(other, &other->changes[0], KILTER_VERB_REPLACE);
-    kl_plan_seal(other);
+    kl_plan_seal(other, KILTER_STR("key"));
     ck_assert_str_ne(plan->digest, other->digest);
     kl_plan_free(other);
     other = kl_plan_new(KILTER_STR("9999999999999999999999999999999999999999"));
     take(other, plan->changes[0].value);
-    kl_plan_seal(other);
+    kl_plan_seal(other, KILTER_STR("key"));
     ck_assert_str_ne(plan->digest, other->digest);
     kl_plan_free(other);
 }
