@@ -5,6 +5,7 @@ Called by crash.sh, in whose directory WORK are the clone `hosts`, the directory
 a commit of random changes, a sync that is asked for, kill -9 of some processes at a random instant of it, what must
 hold then, a daemon that is started again when it was killed, and a sync to the end.
 """
+import errno
 import json
 import os
 import random
@@ -41,14 +42,23 @@ def run(*argv, **options):
 
 # --- what a tree holds: path -> ("file", bytes, executable) or ("link", text) ------------------------------------------
 def look(path):
-    """What is there: None when nothing is, "directory" for one."""
+    """What is there: None when nothing is, "directory" for one. Looks again when it was replaced meanwhile."""
+    while True:
+        try:
+            return look_once(path)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ELOOP):
+                raise
+
+
+def look_once(path):
     try:
         status = os.lstat(path)
         if stat.S_ISDIR(status.st_mode):
             return "directory"
         if stat.S_ISLNK(status.st_mode):
             return ("link", os.readlink(path))
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=lambda p, flags: os.open(p, flags | os.O_NOFOLLOW)) as file:
             content = file.read()
             return ("file", content, stat.S_IMODE(os.fstat(file.fileno()).st_mode))
     except (FileNotFoundError, NotADirectoryError):

@@ -28,7 +28,7 @@ END
 }
 
 loads() {
-    kilter events --output json | grep -c '"manifestLoaded"\|"manifestRefused"' || true
+    kilter events --limit 1000 --output json | grep -c '"manifestLoaded"\|"manifestRefused"' || true
 }
 
 hup() { # sends the signal and waits until the manifest was read
