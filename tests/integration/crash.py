@@ -47,7 +47,7 @@ def look(path):
         try:
             return look_once(path)
         except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.ELOOP):
+            if error.errno not in (errno.EINVAL, errno.ELOOP, errno.EISDIR):
                 raise
 
 
