@@ -12,11 +12,6 @@
 
 static const char *const ref_words[] = { "", "branch", "tag", "semver", "name", "commit" };
 
-const char *kl_fetch_ref_word(enum kl_fetch_ref kind)
-{
-    return kind >= KL_FETCH_BRANCH && kind <= KL_FETCH_COMMIT ? ref_words[kind] : "unknown";
-}
-
 enum kl_fetch_ref kl_fetch_ref_of(struct kilter_str word)
 {
     for (int i = KL_FETCH_BRANCH; i <= KL_FETCH_COMMIT; i++)

@@ -25,8 +25,7 @@ enum kl_fetch_ref {
     KL_FETCH_COMMIT = 5, /* in full hexadecimal */
 };
 
-/* "branch", "tag", "semver", "name", "commit", and back; 0 for an unknown word. */
-const char *kl_fetch_ref_word(enum kl_fetch_ref kind);
+/* Of "branch", "tag", "semver", "name", "commit"; 0 for an unknown word. */
 enum kl_fetch_ref kl_fetch_ref_of(struct kilter_str word);
 
 /* Texts, not file names. Absent: not given. */

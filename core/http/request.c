@@ -9,16 +9,6 @@ struct kilter_arena *kl_request_arena(struct kl_request *request)
     return request->arena;
 }
 
-struct kilter_str kl_request_method(const struct kl_request *request)
-{
-    return request->method;
-}
-
-struct kilter_str kl_request_path(const struct kl_request *request)
-{
-    return request->path;
-}
-
 static struct kilter_str find_pair(const struct kl_text_pair *pairs, const char *name)
 {
     for (; pairs; pairs = pairs->next)

@@ -449,14 +449,6 @@ int kl_http_new(uv_loop_t *loop, const struct kl_http_options *options, struct k
     return 0;
 }
 
-void kl_http_stop_listening(struct kl_http *http)
-{
-    remove_socket_file(http);
-    int fd = MHD_quiesce_daemon(http->daemon);
-    if (fd >= 0)
-        close(fd);
-}
-
 unsigned kl_http_connections(const struct kl_http *http)
 {
     return http->connections;

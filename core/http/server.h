@@ -52,8 +52,6 @@ int kl_http_new(uv_loop_t *loop, const struct kl_http_options *options, struct k
  * removes the socket file that it made, and calls `closed` (may be NULL) from the loop when the last handle
  * is closed; the server is freed then. Takes NULL. Not to be called from a handler or a gone callback. */
 void kl_http_close(struct kl_http *http, void (*closed)(void *data), void *data);
-/* Stops listening only: open requests go on. For draining. */
-void kl_http_stop_listening(struct kl_http *http);
 /* Connections open now. */
 unsigned kl_http_connections(const struct kl_http *http);
 
@@ -75,8 +73,6 @@ struct kl_peer {
 };
 
 struct kilter_arena *kl_request_arena(struct kl_request *request); /* freed with the request; bounded */
-struct kilter_str kl_request_method(const struct kl_request *request);
-struct kilter_str kl_request_path(const struct kl_request *request); /* as sent, without the query */
 struct kilter_str kl_request_param(const struct kl_request *request, const char *name);
 struct kilter_str kl_request_query(const struct kl_request *request, const char *name); /* the last one wins */
 struct kilter_str kl_request_header(struct kl_request *request, const char *name);

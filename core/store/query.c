@@ -326,19 +326,6 @@ static int find_owners(struct kl_db *db, const struct kl_query *query, struct kl
     return status;
 }
 
-static int get_source(struct kl_db *db, const struct kl_query *query, struct kl_rows *result,
-                      struct kilter_error *err)
-{
-    struct rows rows = { .result = result };
-    int status =
-        kl_db_query(db, &rows.statement, err, "SELECT name, state FROM sources WHERE name = ?", "t", query->text);
-    if (status == 0)
-        status = read_rows(db, &rows, read_source, err);
-    result->sources = rows.items;
-    result->source_count = rows.count;
-    return status;
-}
-
 static int get_asked(struct kl_db *db, const struct kl_query *query, struct kl_rows *result,
                      struct kilter_error *err)
 {
@@ -571,11 +558,6 @@ void kl_store_find_owners(struct kl_store *store, const struct kilter_str *claim
     query->texts = texts;
     query->count = texts ? count : 0;
     submit(store, query);
-}
-
-void kl_store_get_source(struct kl_store *store, struct kilter_str name, kl_query_fn callback, void *data)
-{
-    submit_text(store, new_query(get_source, 0, callback, data), name);
 }
 
 void kl_store_get_asked(struct kl_store *store, int64_t app, kl_query_fn callback, void *data)

@@ -326,8 +326,6 @@ void kl_store_list_records(struct kl_store *store, int64_t app, kl_query_fn call
 /* owners: of those claims that have one. */
 void kl_store_find_owners(struct kl_store *store, const struct kilter_str *claims, size_t count,
                           kl_query_fn callback, void *data);
-/* sources: the one of that name. */
-void kl_store_get_source(struct kl_store *store, struct kilter_str name, kl_query_fn callback, void *data);
 /* asked: of one app; 0: of all. */
 void kl_store_get_asked(struct kl_store *store, int64_t app, kl_query_fn callback, void *data);
 /* artifacts: the one of that key; counts as a use of it. */

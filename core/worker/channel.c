@@ -16,13 +16,6 @@ void kl_channel_init(struct kl_channel *channel, int fd)
                                     .out = KILTER_BUF_INIT(KL_FRAME_MAX + KL_FRAME_HEADER + KL_CHANNEL_HOLD) };
 }
 
-void kl_channel_release(struct kl_channel *channel)
-{
-    kl_frame_reader_release(&channel->reader);
-    kilter_buf_release(&channel->payload);
-    kilter_buf_release(&channel->out);
-}
-
 static _Noreturn void give_up(const char *why)
 {
     fprintf(stderr, "kilter-worker: %s\n", why);

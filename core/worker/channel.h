@@ -21,7 +21,6 @@ struct kl_channel {
 };
 
 void kl_channel_init(struct kl_channel *channel, int fd);
-void kl_channel_release(struct kl_channel *channel);
 /* The next frame; waits for it. */
 void kl_channel_receive(struct kl_channel *channel, struct kl_frame *ret);
 /* The next frame that is there already: true and the frame, or false. Never waits. */

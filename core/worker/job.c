@@ -200,17 +200,6 @@ void kl_job_log(struct kl_job *job, enum kilter_log_level level, struct kilter_s
     send_log(job, level, message);
 }
 
-void kl_job_logf(struct kl_job *job, enum kilter_log_level level, const char *format, ...)
-{
-    char message[LOG_MAX_LINE];
-    va_list args;
-    va_start(args, format);
-    int n = vsnprintf(message, sizeof message, format, args);
-    va_end(args);
-    if (n >= 0)
-        kl_job_log(job, level, kilter_str_c(message));
-}
-
 int kl_job_item(struct kl_job *job, const struct kilter_value *item)
 {
     size_t bytes = 0;

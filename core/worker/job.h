@@ -71,7 +71,6 @@ bool kl_job_stopped(void *data);
 void kl_job_phase(struct kl_job *job, const char *plugin, const char *callback);
 /* A line of the log. Flooding is cut off and said so. */
 void kl_job_log(struct kl_job *job, enum kilter_log_level level, struct kilter_str message);
-void kl_job_logf(struct kl_job *job, enum kilter_log_level level, const char *format, ...) KILTER_PRINTF(3, 4);
 /* One item, a map with `kind`. Items may be held back until the next flush or DONE. Fails with KILTER_E_LIMIT (and
  * job->error) when the item or the whole output of the job is too large, KILTER_E_NOMEM when `item` is NULL. */
 int kl_job_item(struct kl_job *job, const struct kilter_value *item);

@@ -268,18 +268,6 @@ int kl_plugin_load(const char *file, const char *name, struct kl_plugin **ret, s
     return rc;
 }
 
-int kl_plugin_adopt(const char *file, const char *name, const struct kilter_plugin *table, struct kl_plugin **ret,
-                    struct kilter_error *err)
-{
-    KL_CLEANUP(plugin_closep) struct kl_plugin *plugin = new_plugin(file, err);
-    if (!plugin)
-        return KILTER_E_NOMEM;
-    int rc = take_tables(plugin, name, table, err);
-    if (rc == 0)
-        *ret = kl_steal(plugin);
-    return rc;
-}
-
 void kl_plugin_close(struct kl_plugin *plugin)
 {
     if (!plugin)

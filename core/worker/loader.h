@@ -29,9 +29,6 @@ struct kl_plugin {
  * such file; KILTER_E_UNSUPPORTED for another ABI version, with both versions and the file; KILTER_E_INVALID when
  * it is no plugin or a broken one. */
 int kl_plugin_load(const char *file, const char *name, struct kl_plugin **ret, struct kilter_error *err);
-/* The same for tables that are already in memory; `file` names them in messages. */
-int kl_plugin_adopt(const char *file, const char *name, const struct kilter_plugin *table, struct kl_plugin **ret,
-                    struct kilter_error *err);
 /* Takes NULL. The shared object is closed: nothing of the plugin may be used any more. */
 void kl_plugin_close(struct kl_plugin *plugin);
 /* The descriptor of wire/jobs.h, in the arena; NULL when out of memory. */
