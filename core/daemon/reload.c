@@ -178,8 +178,10 @@ static void add_app(struct kl_engine *engine, const struct kl_app *def, const ch
     kl_txn_put_app(txn, &row);
     kl_app_save(app, txn);
     kl_engine_commit(engine, txn, KL_DURABLE);
-    if (!engine->options.passive)
-        kl_app_trigger(app, KL_TRIGGER_MANIFEST, actor, "the app is new");
+    if (engine->options.passive)
+        return;
+    kl_app_trigger(app, KL_TRIGGER_MANIFEST, actor, "the app is new");
+    kl_source_poll(app->source, false, NULL, NULL); /* what it needs may be newer than the last look */
 }
 
 static void rename_app(struct kl_app_state *app, const struct kl_app *def, const char *actor)
@@ -208,8 +210,10 @@ static void redefine(struct kl_app_state *app, const struct kl_app *def, bool ch
     app->stuck = false;
     app->last_bad = (struct kl_commit){ 0 };
     definition_moved(app);
-    if (!app->engine->options.passive)
-        kl_app_trigger(app, KL_TRIGGER_MANIFEST, actor, "its definition changed");
+    if (app->engine->options.passive)
+        return;
+    kl_app_trigger(app, KL_TRIGGER_MANIFEST, actor, "its definition changed");
+    kl_source_poll(app->source, false, NULL, NULL);
 }
 
 static void move_sources(struct kl_engine *engine, const struct kl_manifest_diff *diff)

@@ -81,6 +81,19 @@ expect "$(cat "$host/etc/a")" = rewritten
 expect_has "$(kilter events)" 'history was rewritten'
 stop
 
+rule 'a new app is looked for in the newest commit, without waiting for the next poll'
+start
+settled a
+put hosts c/etc/c new
+publish hosts 'c is new'
+cp "$work/kilter.yaml" "$work/before.yaml"
+echo '  c: {source: hosts, path: c, renderer: files, target: host}' >>"$work/kilter.yaml"
+kilter reload
+await 50 test -f "$host/etc/c"
+cp "$work/before.yaml" "$work/kilter.yaml"
+kilter reload
+stop
+
 rule 'the mirror of a source that left the manifest goes, and others stay'
 start
 settled a
