@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <uv.h>
@@ -35,6 +36,7 @@ struct program {
     uv_signal_t signals[3];
     uv_timer_t watchdog;
     bool watched, ending, failed, reload_later;
+    int listen_fd; /* of systemd's socket unit, or -1 */
     int parent_fd; /* --once: ends when this end of file comes */
     uv_pipe_t parent;
 };
@@ -201,11 +203,19 @@ static void follow_parent(struct program *program)
 }
 
 /* --- starting -------------------------------------------------------------------------------------------- */
+/* Asked before anything else is opened: a number that systemd names and does not hand over would be something of
+ * our own later. -1: none. */
 static int inherited_socket(void)
 {
     const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
     if (!pid || !count || strtol(pid, NULL, 10) != (long)getpid() || strtol(count, NULL, 10) < 1)
         return -1;
+    int listens = 0;
+    socklen_t size = sizeof listens;
+    if (getsockopt(LISTEN_FD, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) < 0 || !listens) {
+        fprintf(stderr, "kilterd: LISTEN_FDS names descriptor %d, which is no listening socket\n", LISTEN_FD);
+        exit(1);
+    }
     fcntl(LISTEN_FD, F_SETFD, FD_CLOEXEC);
     return LISTEN_FD;
 }
@@ -213,7 +223,7 @@ static int inherited_socket(void)
 static int listen_api(struct program *program, const struct kl_daemon_config *config, struct kilter_error *err)
 {
     struct kl_http_options http = KL_HTTP_OPTIONS_INIT;
-    http.listen_fd = inherited_socket();
+    http.listen_fd = program->listen_fd;
     http.socket_path = program->options.socket ? program->options.socket : config->socket_path.ptr;
     http.group = config->socket_group.len && !program->options.once ? config->socket_group.ptr : NULL;
     http.mode = config->socket_mode;
@@ -291,6 +301,7 @@ static int start(struct program *program)
 int main(int argc, char **argv)
 {
     static struct program program = { .options = { .manifest = "/etc/kilter/kilter.yaml" } };
+    program.listen_fd = inherited_socket();
     argp_program_version_hook = print_version;
     argp_parse(&argp, argc, argv, 0, NULL, &program.options);
     signal(SIGPIPE, SIG_IGN);

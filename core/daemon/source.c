@@ -3,6 +3,7 @@
 #include <kilter/yaml.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -184,8 +185,8 @@ void kl_source_restore(struct kl_source_state *source, struct kilter_str json)
 {
     struct kilter_arena *arena = kilter_arena_new(0);
     struct kilter_value *map;
-    /* What was fetched under another definition is fetched anew. */
-    if (arena && kilter_json_read(arena, json, NULL, &map, NULL) == 0 &&
+    /* What was fetched under another definition, or whose mirror was removed since, is fetched anew. */
+    if (arena && access(source->mirror, F_OK) == 0 && kilter_json_read(arena, json, NULL, &map, NULL) == 0 &&
         kilter_str_eq_c(kilter_get_text(map, "digest"), source->digest)) {
         kl_commit_read(kilter_get(map, "commit"), &source->commit);
         snprintf(source->ref_name, sizeof source->ref_name, "%.*s",

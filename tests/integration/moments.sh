@@ -184,6 +184,28 @@ await 100 test ! -e "$host/etc/f1"
 await 100 gone
 stop
 
+rule 'a socket that systemd listens on is taken over'
+edge_manifest
+rm -f "$KILTER_SOCKET"
+python3 - "$KILTER_SOCKET" "$work" <<'END' >>"$work/kilterd.log" 2>&1 &
+import os, socket, sys
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+listener.listen()
+if listener.fileno() != 3:  # where systemd hands it over
+    os.dup2(listener.fileno(), 3)
+os.set_inheritable(3, True)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
+os.execvp("kilterd", ["kilterd", "--manifest", sys.argv[2] + "/kilter.yaml", "--state-dir", sys.argv[2] + "/state"])
+END
+daemon=$!
+await 50 kilter status edge
+sync edge
+stop
+rm -f "$KILTER_SOCKET"
+expect_status 1 sh -c 'LISTEN_PID=$$ LISTEN_FDS=1 exec kilterd --manifest "$1/kilter.yaml" 3>&-' sh "$work"
+expect_has "$output" 'no listening socket'
+
 rule 'signals while the daemon starts and ends are survived'
 edge_manifest
 for signal in HUP TERM; do
